@@ -1,0 +1,1 @@
+"""Connectors: one package per vendor system, and the kit that they share."""

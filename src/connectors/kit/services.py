@@ -1,0 +1,126 @@
+"""What the kit needs from outside. The runtime satisfies these, the server wires them; tests hand in fakes."""
+
+import asyncio
+import contextvars
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+import httpx
+
+
+class Clock(Protocol):
+    """Time, so that tests need not wait. `monotonic` in seconds."""
+
+    def now(self) -> datetime: ...
+
+    def monotonic(self) -> float: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class SystemClock:
+    """The real clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class Metrics(Protocol):
+    """Counters for what a person will ask later."""
+
+    def vendor_call(self, integration: str, outcome: str, seconds: float) -> None: ...
+
+    def unknown_value(self, integration: str, field: str, value: str) -> None: ...
+
+    def breaker(self, integration: str, state: str) -> None: ...
+
+
+class NoMetrics:
+    """Counts nothing."""
+
+    def vendor_call(self, integration: str, outcome: str, seconds: float) -> None: ...
+
+    def unknown_value(self, integration: str, field: str, value: str) -> None: ...
+
+    def breaker(self, integration: str, state: str) -> None: ...
+
+
+class Log(Protocol):
+    """An event name and key-values, never prose."""
+
+    def info(self, event: str, **values: object) -> object: ...
+
+    def warning(self, event: str, **values: object) -> object: ...
+
+    def error(self, event: str, **values: object) -> object: ...
+
+
+class NoLog:
+    """Says nothing."""
+
+    def info(self, event: str, **values: object) -> None: ...
+
+    def warning(self, event: str, **values: object) -> None: ...
+
+    def error(self, event: str, **values: object) -> None: ...
+
+
+class TokenStore(Protocol):
+    """Tokens that processes share, so that a vendor that counts logins is not asked by each of them."""
+
+    async def get(self, key: str) -> tuple[str, datetime | None] | None: ...
+
+    async def put(self, key: str, token: str, expires_at: datetime | None) -> None: ...
+
+
+class MemoryTokens:
+    """Tokens of this process only."""
+
+    def __init__(self) -> None:
+        self._tokens: dict[str, tuple[str, datetime | None]] = {}
+
+    async def get(self, key: str) -> tuple[str, datetime | None] | None:
+        return self._tokens.get(key)
+
+    async def put(self, key: str, token: str, expires_at: datetime | None) -> None:
+        self._tokens[key] = (token, expires_at)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Handed to every connector. `transport` null makes the real one on first use."""
+
+    transport: httpx.AsyncBaseTransport | None = None
+    clock: Clock = field(default_factory=SystemClock)
+    metrics: Metrics = field(default_factory=NoMetrics)
+    log: Log = field(default_factory=NoLog)
+    tokens: TokenStore = field(default_factory=MemoryTokens)
+
+
+@dataclass
+class Reading:
+    """What one read cost and how fresh its answer is. The fan-out opens one, the kit notes into it."""
+
+    calls: int = 0
+    retries: int = 0
+    stale_as_of: datetime | None = None
+    """Oldest read time among last good answers that stood in for the vendor."""
+    stale_error: Exception | None = None
+
+    def note_stale(self, as_of: datetime, error: Exception) -> None:
+        if self.stale_as_of is None or as_of < self.stale_as_of:
+            self.stale_as_of, self.stale_error = as_of, error
+
+
+current_reading: contextvars.ContextVar[Reading | None] = contextvars.ContextVar("reading", default=None)
+
+Sleep = Callable[[float], Awaitable[None]]

@@ -1,0 +1,1 @@
+"""The vocabulary of Crossdock: records, events, ids, keys, queries. Pure: no I/O, no vendor, no GraphQL."""
