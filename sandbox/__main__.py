@@ -60,7 +60,7 @@ async def _run(arguments: argparse.Namespace) -> bool:
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    """0 after a clean end, 1 when it could not start."""
+    """0 after a clean end; not 0 when it could not start (uvicorn exits itself when the port is taken)."""
     return 0 if asyncio.run(_run(_arguments(given))) else 1
 
 

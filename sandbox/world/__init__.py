@@ -65,7 +65,7 @@ from sandbox.world.warehouse import (
 )
 
 __all__ = [
-    "ANCHOR", "ISO_UNITS", "SAP_UNITS", "TERMINAL", "WITH_CAR", "Bin", "BomLine", "Booking",
+    "ANCHOR", "ISO_UNITS", "SAP_UNITS", "SITES", "TERMINAL", "WITH_CAR", "Bin", "BomLine", "Booking",
     "BookingState", "BookingStatus", "Chance", "Delivery", "DeliveryLine", "DeliveryState", "Geofence",
     "Item", "Loop", "Mission", "MissionChange", "MissionContent", "ObjectType", "OrderState", "Place",
     "Point", "PrintFile", "Printer", "PrinterMode", "PrinterState", "Resource", "Revision", "Site",

@@ -100,7 +100,7 @@ class ConnectorContract:
     async def bench(self) -> AsyncIterator[Bench]:
         """Override: makes the connector over the stand-in (see `services`)."""
         raise NotImplementedError
-        yield
+        yield  # noqa: PT022
 
     async def read_one(self, connector: Connector) -> object:
         """Override: one read that costs at least one call, the same each time."""

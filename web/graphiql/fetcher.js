@@ -1,7 +1,7 @@
 // How the page talks to the graph: POST for queries and mutations, WebSocket or SSE for subscriptions.
 
 import { createGraphiQLFetcher } from '@graphiql/toolkit';
-import { getOperationAST, parse } from 'graphql';
+import { Kind, parse } from 'graphql';
 import { createClient as createSseClient } from 'graphql-sse';
 import { createClient as createWsClient } from 'graphql-ws';
 
@@ -71,12 +71,25 @@ function readable(reason) {
   return { message: reason?.message ?? String(reason) };
 }
 
-function operationOf({ query, operationName }) {
+/**
+ * The operation that is meant, and the request for it.
+ *
+ * GraphiQL notices a moment late that the tab has changed, and still names the last tab's operation.
+ */
+function meant(params) {
+  let operations;
   try {
-    return getOperationAST(parse(query), operationName)?.operation;
+    operations = parse(params.query).definitions.filter(({ kind }) => kind === Kind.OPERATION_DEFINITION);
   } catch {
-    return undefined; // the server's syntax error says more than ours
+    return { params }; // the server's syntax error says more than ours
   }
+  const named = operations.find(({ name }) => name?.value === params.operationName);
+  const operation = named ?? (operations.length === 1 ? operations[0] : undefined);
+  if (!operation) return { params };
+  return {
+    kind: operation.operation,
+    params: { ...params, operationName: operation.name?.value },
+  };
 }
 
 async function* plainErrors(parts) {
@@ -87,8 +100,9 @@ async function* plainErrors(parts) {
   }
 }
 
-export async function fetcher(params, options = {}) {
-  if (operationOf(params) === 'subscription') return subscription(params, options.headers);
+export async function fetcher(asked, options = {}) {
+  const { kind, params } = meant(asked);
+  if (kind === 'subscription') return subscription(params, options.headers);
   try {
     if (/@(defer|stream)\b/.test(params.query))
       return plainErrors(await incremental(params, options));

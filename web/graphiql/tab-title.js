@@ -1,6 +1,6 @@
 // What a tab is called. GraphiQL only knows operation names; vite.config.js puts this in front.
 
-const LONGEST = 48;
+const LONGEST = 36;
 
 /** The text of a comment in the query's first line, or null. */
 export function tabTitle(query) {

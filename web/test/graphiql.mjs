@@ -150,7 +150,8 @@ const steps = {
     const titles = await tabs().allInnerTexts();
     assert.ok(titles.length >= 2, `tabs: ${titles}`);
     for (const title of titles) assert.doesNotMatch(title, /^$|untitled/);
-    assert.equal(titles[0], /^#\s*(.*)/.exec(await query())[1].trim());
+    const comment = /^#\s*(.*)/.exec(await query())[1].trim();
+    assert.ok(comment.startsWith(titles[0].replace(/…$/, '')), `${titles[0]}: ${comment}`);
     if (TOKEN) await setHeaders({ Authorization: `Bearer ${TOKEN}` });
   },
 
@@ -178,6 +179,14 @@ const steps = {
       page.evaluate(() => globalThis.__MONACO.editor.getModelMarkers({})[0]?.message),
     );
     assert.match(marker, /Cannot query field "noSuchField"/);
+    await setEditor('operation.graphql', example);
+  },
+
+  'prettifies': async () => {
+    const example = await query();
+    await setEditor('operation.graphql', '{__typename}');
+    await page.getByLabel('Prettify query').click();
+    await until('a prettier query', async () => (await query()).trim() === '{\n  __typename\n}');
     await setEditor('operation.graphql', example);
   },
 
@@ -264,6 +273,17 @@ const steps = {
   },
 
   'breaks no rule of its Content-Security-Policy': () => assert.deepEqual(complaints, []),
+
+  'could not ask another host': async () => {
+    const refused = await page.evaluate(async () => {
+      const violation = new Promise((resolve) => {
+        document.addEventListener('securitypolicyviolation', resolve, { once: true });
+      });
+      new Image().src = 'https://other-host.invalid/image.png';
+      return (await violation).effectiveDirective;
+    });
+    assert.equal(refused, 'img-src');
+  },
 };
 
 let passed = 0;

@@ -14,7 +14,7 @@ import httpx
 import msgspec
 
 from connectors.kit import decode
-from connectors.kit.errors import AuthFailed, BadPayload
+from connectors.kit.errors import AuthFailed, BadPayload, RateLimited, VendorDown
 from connectors.kit.integration import Secret
 from connectors.kit.services import Clock, TokenStore
 
@@ -177,6 +177,7 @@ class OAuth2ClientCredentials(RenewingAuth):
             pair = f"{quote_plus(self._client_id)}:{quote_plus(self._client_secret.reveal())}"
             headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
         response = await send(httpx.Request("POST", self._token_url, data=form, headers=headers))
+        _raise_for_outage(response)
         try:
             token = decode.json(response.content, _Token)
         except BadPayload:
@@ -192,6 +193,21 @@ class OAuth2ClientCredentials(RenewingAuth):
         self._expires_at = expires_at
         await self._tokens.put(self._store_key, token.access_token, expires_at)
         return token.access_token
+
+
+def _raise_for_outage(response: httpx.Response) -> None:
+    """An outage or a limit of the token endpoint is no refusal of the credentials. Raises `VendorDown`."""
+    from connectors.kit.http import request_id, retry_after  # it imports this module
+
+    status = response.status_code
+    if status == 429 or status >= 500:
+        error = RateLimited if status == 429 else VendorDown
+        raise error(
+            f"the token endpoint answered {status}",
+            status=status,
+            retry_after=retry_after(response),
+            request_id=request_id(response),
+        )
 
 
 __all__ = [

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import random
 import ssl
+import warnings
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -154,12 +155,16 @@ class Answer(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     origin: Origin
 
 
-class _Session(aiohttp.ClientSession):
-    """Sends the URL's bytes as httpx made them: yarl would re-quote `%2C`, `%3A`, `%27`, which breaks
-    signatures over the URL and OData keys."""
+with warnings.catch_warnings():
+    # aiohttp discourages subclasses of its session; there is no other way to keep it from quoting anew
+    warnings.simplefilter("ignore", DeprecationWarning)
 
-    def _build_url(self, str_or_url: StrOrURL) -> yarl.URL:
-        return yarl.URL(str(str_or_url), encoded=True)
+    class _Session(aiohttp.ClientSession):
+        """Sends the URL's bytes as httpx made them: yarl would re-quote `%2C`, `%3A`, `%27`, which breaks
+        signatures over the URL and OData keys."""
+
+        def _build_url(self, str_or_url: StrOrURL) -> yarl.URL:
+            return yarl.URL(str(str_or_url), encoded=True)
 
 
 @cache
@@ -473,6 +478,10 @@ class Api:
                 raw.status_code, headers=_without_length(raw.headers), content=body, request=request
             )
         except httpx.TimeoutException as error:
+            if (broken := _broken(error)) is not None:
+                raise VendorDown(
+                    f"{self.integration.key}: {where} failed: {broken}", integration=self.integration.key
+                ) from error
             raise TimedOut(
                 f"{self.integration.key}: no answer to {where} in time", integration=self.integration.key
             ) from error
@@ -495,6 +504,14 @@ class Api:
 
 def _without_length(headers: httpx.Headers) -> list[tuple[str, str]]:
     return [(name, value) for name, value in headers.multi_items() if name.lower() != "content-length"]
+
+
+def _broken(error: httpx.TimeoutException) -> str | None:
+    """httpx-aiohttp calls every broken connection a timeout: what it really was; null for a timeout."""
+    cause = error.__cause__
+    if not isinstance(cause, aiohttp.ClientConnectionError) or isinstance(cause, TimeoutError):
+        return None
+    return "cannot connect" if isinstance(cause, aiohttp.ClientConnectorError) else "the connection broke off"
 
 
 def _reason(error: Exception) -> str:

@@ -43,7 +43,8 @@ class Decoder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True):
-    """One secret or account name under `[integrations.credentials]`."""
+    """One secret or account name under `[integrations.credentials]`; `*` stands for any names, which then
+    stand in the settings."""
 
     name: str
     description: str

@@ -1,0 +1,247 @@
+"""The vendor's shapes in the vendor's words. All fields are optional but the keys; unknown ones are ignored.
+
+V2 wraps in `d` and writes decimals as texts; V4 wraps in `value` and writes numbers. Both forms of each number
+are read, since SAP's own mock server mixes them.
+"""
+
+from decimal import Decimal
+from typing import Generic, TypeVar
+
+import msgspec
+from msgspec import field
+
+T = TypeVar("T")
+
+
+class Results(msgspec.Struct, Generic[T]):
+    """A V2 page. `next` is absolute or relative to the service."""
+
+    results: list[T]
+    count: int | None = field(name="__count", default=None)
+    next: str | None = field(name="__next", default=None)
+
+
+class V2Page(msgspec.Struct, Generic[T]):
+    """Older servers answer a bare list."""
+
+    d: Results[T] | list[T]
+
+
+class V2Entity(msgspec.Struct, Generic[T]):
+    d: T
+
+
+class V4Page(msgspec.Struct, Generic[T]):
+    value: list[T]
+    count: int | None = field(name="@odata.count", default=None)
+    next: str | None = field(name="@odata.nextLink", default=None)
+
+
+class Expanded(msgspec.Struct, Generic[T], omit_defaults=True):
+    """A navigation property: expanded (`results`), or deferred (a link, no data; `results` is null)."""
+
+    results: list[T] | None = None
+
+
+class WarehouseOrder(msgspec.Struct, rename="pascal", omit_defaults=True):
+    warehouse: str
+    warehouse_order: str
+    warehouse_order_status: str | None = None
+    warehouse_order_status_name: str | None = None
+    creation_date_time: str | None = None
+    warehouse_order_start_date_time: str | None = None
+    whse_order_confirmed_date_time: str | None = None
+    whse_order_latest_start_date_time: str | None = None
+    last_change_date_time: str | None = None
+    executing_resource: str | None = None
+
+
+class WarehouseTask(msgspec.Struct, rename="pascal", omit_defaults=True):
+    warehouse: str
+    warehouse_task: str
+    warehouse_task_item: str
+    warehouse_order: str | None = None
+    last_change_date_time: str | None = None
+    confirmation: str | None = field(name="ConfirmationUTCDateTime", default=None)
+    warehouse_task_status: str | None = None
+    is_handling_unit_warehouse_task: bool | None = None
+    product_name: str | None = None
+    batch: str | None = None
+    executing_resource: str | None = None
+    delivery: str | None = None
+    base_unit: str | None = None
+    base_unit_iso: str | None = field(name="EWMBaseUnitISOCode", default=None)
+    target_quantity_in_base_unit: Decimal | None = None
+    actual_quantity_in_base_unit: Decimal | None = None
+    source_storage_bin: str | None = None
+    destination_storage_bin: str | None = None
+    source_handling_unit: str | None = None
+    destination_handling_unit: str | None = None
+
+
+class StorageBin(msgspec.Struct, rename="pascal", omit_defaults=True):
+    warehouse: str
+    storage_bin: str
+    storage_type: str | None = None
+    storage_bin_is_empty: bool | None = None
+    storage_bin_is_full: bool | None = None
+    storage_bin_is_blocked_for_removal: bool | None = None
+    storage_bin_is_blocked_for_putaway: bool | None = None
+    storage_bin_free_defined_aisle_text: str | None = None
+    storage_bin_free_defined_stack_text: str | None = None
+    storage_bin_free_defined_level_text: str | None = None
+    weight_unit: str | None = None
+    load_capacity_of_storage_bin: Decimal | None = None
+    last_change: str | None = field(name="EWMStorageBinLastChgDateTime", default=None)
+
+
+class OutboundItem(msgspec.Struct, rename="pascal", omit_defaults=True):
+    outbound_delivery_order: str
+    outbound_delivery_order_item: str
+    product: str | None = None
+    product_batch: str | None = None
+    product_quantity: Decimal | None = None
+    quantity_unit: str | None = None
+    goods_issue_status: str | None = None
+    picking_status: str | None = None
+    completion_status: str | None = None
+    sales_order: str | None = None
+    last_change_date_time: str | None = None
+
+
+class OutboundHead(msgspec.Struct, rename="pascal", omit_defaults=True):
+    """`vehicle` is no field of the released service: see the setting `vehicle_field`."""
+
+    outbound_delivery_order: str
+    warehouse: str | None = None
+    ship_to_party: str | None = None
+    carrier: str | None = None
+    planned_delivery: str | None = field(name="PlannedDeliveryUTCDateTime", default=None)
+    last_change_date_time: str | None = None
+    items: Expanded[OutboundItem] | None = field(name="to_WhseOutboundDeliveryOrderItem", default=None)
+    vehicle: str | None = field(name="MeansOfTransport", default=None)
+
+
+class InboundItem(msgspec.Struct, rename="pascal", omit_defaults=True):
+    inbound_delivery: str
+    inbound_delivery_item: str
+    product: str | None = None
+    product_batch: str | None = None
+    product_quantity: Decimal | None = None
+    quantity_unit: str | None = None
+    goods_receipt_status: str | None = None
+    putaway_status: str | None = None
+    completion_status: str | None = None
+    purchasing_document: str | None = None
+    last_change_date_time: str | None = None
+
+
+class InboundHead(msgspec.Struct, rename="pascal", omit_defaults=True):
+    inbound_delivery: str
+    warehouse: str | None = None
+    ship_from_party: str | None = None
+    carrier: str | None = None
+    planned_delivery: str | None = field(name="PlannedDeliveryUTCDateTime", default=None)
+    last_change_date_time: str | None = None
+    items: Expanded[InboundItem] | None = field(name="to_WhseInboundDeliveryItem", default=None)
+    vehicle: str | None = field(name="MeansOfTransport", default=None)
+
+
+def outbound_head(vehicle_field: str | None) -> type[OutboundHead]:
+    """The head as this system sends it: with the plate in a field of its own."""
+    if vehicle_field is None:
+        return OutboundHead
+    return msgspec.defstruct(
+        "OutboundHead",
+        [("vehicle", str | None, field(name=vehicle_field, default=None))],
+        bases=(OutboundHead,),
+        omit_defaults=True,
+    )
+
+
+def inbound_head(vehicle_field: str | None) -> type[InboundHead]:
+    if vehicle_field is None:
+        return InboundHead
+    return msgspec.defstruct(
+        "InboundHead",
+        [("vehicle", str | None, field(name=vehicle_field, default=None))],
+        bases=(InboundHead,),
+        omit_defaults=True,
+    )
+
+
+class AvailableStock(msgspec.Struct, omit_defaults=True):
+    """V4. The first fifteen fields are the key; most are empty most of the time."""
+
+    warehouse: str = field(name="EWMWarehouse")
+    product: str = field(name="Product")
+    batch: str = field(name="Batch", default="")
+    owner: str = field(name="EWMStockOwner", default="")
+    entitled: str = field(name="EntitledToDisposeParty", default="")
+    stock_type: str = field(name="EWMStockType", default="")
+    usage: str = field(name="EWMStockUsage", default="")
+    stock_document_category: str = field(name="StockDocumentCategory", default="")
+    document_category: str = field(name="EWMDocumentCategory", default="")
+    wbs_element: str = field(name="WBSElementExternalID", default="")
+    sales_order: str = field(name="SpecialStockIdfgSalesOrder", default="")
+    sales_order_item: str = field(name="SpecialStockIdfgSalesOrderItem", default="")
+    handling_unit: str = field(name="HandlingUnitExternalID", default="")
+    storage_bin: str = field(name="EWMStorageBin", default="")
+    resource: str = field(name="EWMResource", default="")
+    quantity: Decimal | None = field(name="AvailableEWMStockQty", default=None)
+    unit: str | None = field(name="EWMStockQuantityBaseUnit", default=None)
+    received: str | None = field(name="GoodsReceiptUTCDateTime", default=None)
+    expires: str | None = field(name="ShelfLifeExpirationDate", default=None)
+
+
+STOCK_KEY = (
+    "warehouse", "product", "batch", "owner", "entitled", "stock_type", "usage", "stock_document_category",
+    "document_category", "wbs_element", "sales_order", "sales_order_item", "handling_unit", "storage_bin", "resource",
+)  # fmt: skip
+"""The key fields in the service's order."""
+
+
+class RobotOrder(msgspec.Struct, rename="pascal"):
+    """`WarehouseOrderSet` of SAP's robot service. `lsd` is YYYYMMDDhhmmss in the warehouse's time."""
+
+    lgnum: str
+    who: str
+    status: str | None = None
+    queue: str | None = None
+    rsrc: str | None = None
+    lsd: str | int | None = None
+
+
+class RobotBin(msgspec.Struct, rename="pascal"):
+    lgnum: str
+    lgpla: str
+    lgtyp: str | None = None
+    lgber: str | None = None
+    lptyp: str | None = None
+    aisle: str | None = None
+    stack: str | None = None
+    lvl_v: str | None = None
+
+
+class RobotTask(msgspec.Struct, rename="pascal"):
+    lgnum: str
+    tanum: str
+    tostat: str | None = None
+    vlpla: str | None = None
+    vlenr: str | None = None
+    nlpla: str | None = None
+    nlenr: str | None = None
+    who: str | None = None
+
+
+class ErrorText(msgspec.Struct):
+    value: str | None = None
+
+
+class ErrorBody(msgspec.Struct):
+    code: str | int | None = None
+    message: ErrorText | str | None = None
+
+
+class ErrorAnswer(msgspec.Struct):
+    error: ErrorBody

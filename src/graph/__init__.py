@@ -1,0 +1,1 @@
+"""What clients see: names, descriptions, nullability. No logic."""

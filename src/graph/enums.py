@@ -1,0 +1,155 @@
+"""Descriptions of the enumerations, which live in `unified` and are shown as they are."""
+
+from enum import Enum
+from typing import Any
+
+import strawberry
+
+from resolvers.sources import SourceState
+from unified import records
+from unified.values import System
+
+_UNKNOWN = "A value that Crossdock does not know; `source.vendorStatus` has the vendor's own."
+
+
+def _described(enum: type[Enum], description: str, values: dict[str, str]) -> None:
+    shown: Any = strawberry.enum(enum, description=description)
+    for value in shown.__strawberry_definition__.values:
+        value.description = values.get(value.name) or _UNKNOWN
+
+
+def describe() -> None:
+    """Declares every enumeration with a description of its own and of each value. Called once, by the schema."""
+    for enum, description, values in _TEXTS:
+        _described(enum, description, values)
+
+
+_TEXTS: list[tuple[type[Enum], str, dict[str, str]]] = [
+    (System, "A kind of vendor system that Crossdock can talk to.", {
+        "SAP_EWM": "SAP Extended Warehouse Management, by OData V2 and V4.",
+        "TEAMCENTER": "Siemens Teamcenter, by SOA over JSON.",
+        "EQUIPMENT": "Machines by their own protocols; here 3D printers through OctoPrint.",
+        "C4ISR": "A TAK server: missions by REST, units by Cursor on Target.",
+        "PASSENGER_APP": "Ride-hail bookings in the dialect of Uber Guest Rides.",
+        "TRACCAR": "A Traccar GPS server.",
+    }),
+    (SourceState, "How one integration answered.", {
+        "LIVE": "It answered now.",
+        "STALE": "It fails now; its rows are its last good answer, as old as `asOf` says.",
+        "FAILED": "It failed and no earlier answer is there; its rows are missing.",
+        "UNSORTABLE": "It cannot sort by what was asked and is too large to be sorted here; its rows are left out.",
+        "TRUNCATED": "The search for matching rows stopped at the limit; go on with `after`.",
+    }),
+    (records.OrderKind, "What an order is for.", {
+        "SALES": "A sales order.",
+        "PURCHASE": "A purchase order.",
+        "OUTBOUND_DELIVERY": "Goods that leave a warehouse.",
+        "INBOUND_DELIVERY": "Goods that arrive at a warehouse.",
+    }),
+    (records.OrderStatus, "How far an order is.", {
+        "OPEN": "Nothing was done yet.",
+        "IN_PROGRESS": "Something was done, not all.",
+        "COMPLETED": "All was done.",
+        "CANCELLED": "It will not be done.",
+    }),
+    (records.Progress, "How far one step of an order is.", {
+        "NOT_STARTED": "Nothing of it was done.",
+        "PARTIAL": "A part of it was done.",
+        "COMPLETE": "All of it was done.",
+        "NOT_RELEVANT": "The step does not apply.",
+    }),
+    (records.TaskStatus, "Status of a warehouse order or task.", {
+        "OPEN": "Waiting.",
+        "IN_PROGRESS": "Somebody or something works on it.",
+        "DONE": "Confirmed.",
+        "CANCELLED": "Cancelled.",
+    }),
+    (records.StockStatus, "What stock may be used for. Quantities of different statuses are never added up.", {
+        "UNRESTRICTED": "Free to use.",
+        "QUALITY_INSPECTION": "Waits for inspection.",
+        "BLOCKED": "Must not be used.",
+    }),
+    (records.LocationKind, "What a location is.", {
+        "STORAGE_BIN": "A place that holds goods.",
+        "ZONE": "A group of bins.",
+        "WAREHOUSE": "A whole warehouse.",
+    }),
+    (records.ItemType, "What an item is.", {
+        "COMPONENT": "A part.",
+        "ASSEMBLY": "It is made of other items.",
+        "RAW_MATERIAL": "It is consumed by mass, length or volume.",
+        "TOOLING": "A tool.",
+        "EQUIPMENT": "A machine as an item.",
+    }),
+    (records.EquipmentState, "What a machine does.", {
+        "IDLE": "Ready, without a job.",
+        "RUNNING": "Works on a job.",
+        "PAUSED": "Its job is interrupted.",
+        "ERROR": "It needs a person; see `errorMessage`.",
+        "MAINTENANCE": "Taken out of use for maintenance.",
+        "OFFLINE": "Not connected.",
+    }),
+    (records.EquipmentType, "What kind of machine it is.", {
+        "CNC_MILL": "Milling machine.",
+        "CNC_LATHE": "Lathe.",
+        "PRINTER_3D": "3D printer.",
+        "LASER_CUTTER": "Laser cutter.",
+        "SENSOR": "A sensor of its own.",
+        "PLC": "Programmable logic controller.",
+        "ROBOT_ARM": "Robot arm.",
+        "CMM": "Coordinate measuring machine.",
+        "OTHER": "Anything else.",
+    }),
+    (records.MissionState, "Whether a mission is on.", {
+        "ACTIVE": "It is on.",
+        "EXPIRED": "Its time is over.",
+        "DELETED": "It was deleted at the server.",
+    }),
+    (records.Affiliation, "Whose side a unit is on (MIL-STD-2525).", {
+        "PENDING": "Not judged yet.",
+        "UNKNOWN": "Judged, and unknown.",
+        "ASSUMED_FRIEND": "Assumed to be a friend.",
+        "FRIEND": "A friend.",
+        "NEUTRAL": "Neutral.",
+        "SUSPECT": "Perhaps hostile.",
+        "HOSTILE": "Hostile.",
+        "JOKER": "A friend that plays a suspect in an exercise.",
+        "FAKER": "A friend that plays a hostile in an exercise.",
+        "NONE": "No affiliation was specified.",
+    }),
+    (records.Dimension, "Where a unit moves (MIL-STD-2525).", {
+        "SPACE": "In space.",
+        "AIR": "In the air.",
+        "GROUND": "On the ground.",
+        "SEA_SURFACE": "On the water.",
+        "SUBSURFACE": "Under water.",
+        "OTHER": "Anything else.",
+    }),
+    (records.Connectivity, "Whether the thing is heard of.", {
+        "ONLINE": "It reports.",
+        "OFFLINE": "It has stopped reporting.",
+    }),
+    (records.BookingStatus, "Where a ride stands. COMPLETED, CANCELLED and FAILED are final.", {
+        "SCHEDULED": "Booked for later.",
+        "PENDING": "A driver is being looked for.",
+        "ASSIGNED": "A driver has taken it.",
+        "EN_ROUTE_TO_PICKUP": "The driver is on the way to the pickup.",
+        "AT_PICKUP": "The driver is at the pickup, or within 0.2 miles of it.",
+        "IN_TRANSIT": "The guest is on board.",
+        "AT_DESTINATION": "Arrived, not finished yet.",
+        "COMPLETED": "Finished.",
+        "CANCELLED": "Cancelled; `cancelledBy` says by whom.",
+        "FAILED": "No driver could be found.",
+    }),
+    (records.CancelledBy, "Who cancelled a ride.", {
+        "RIDER": "The guest.",
+        "DRIVER": "The driver.",
+        "COORDINATOR": "Who booked it.",
+        "SYSTEM": "The ride-hail system, for lack of an answer in time.",
+    }),
+    (records.VehicleState, "What a vehicle does.", {
+        "MOVING": "It moves.",
+        "IDLING": "It stands with the engine on.",
+        "PARKED": "It stands with the engine off.",
+    }),
+]  # fmt: skip

@@ -1,0 +1,7 @@
+"""The `info` of our resolvers."""
+
+import strawberry
+
+from resolvers.context import Context
+
+Info = strawberry.Info[Context, None]

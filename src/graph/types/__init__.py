@@ -1,0 +1,1 @@
+"""Graph types, one module per area."""

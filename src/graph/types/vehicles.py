@@ -1,0 +1,137 @@
+"""Vehicles, geofences, bookings and price estimates."""
+
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+from graph.fields import accepts, by_id, joined, plain
+from graph.info import Info
+from graph.scalars import GeoJSON
+from graph.types.base import Sourced
+from graph.types.missions import Mission, Unit
+from graph.types.orders import Order
+from graph.types.values import Money, Place, Position
+from resolvers.loaders import Number
+from unified import records
+from unified.ids import GlobalId
+from unified.records import Kind
+
+
+def _number(vehicle: records.Vehicle) -> Number | None:
+    number = vehicle.plate or vehicle.fleet_number
+    return Number(vehicle.source.integration, number) if number else None
+
+
+@strawberry.federation.type(keys=["id"], description="An area that vehicles enter and leave.")
+class Geofence(Sourced):
+    name: str = plain("Name.")
+    description: str | None = plain("What it is.")
+    geometry: GeoJSON = plain("Point (a circle, with `radiusM`), Polygon or LineString (with `corridorM`).")
+    radius_m: float | None = plain("Radius of a circle in metres.")
+    corridor_m: float | None = plain("How far from a line still counts as inside, in metres.")
+
+    is_type_of = accepts(records.Geofence)
+    resolve_reference = by_id(Kind.GEOFENCE)
+
+
+@strawberry.federation.type(keys=["id"], description="A vehicle that some system reports on.")
+class Vehicle(Sourced):
+    name: str = plain("Name.")
+    plate: str | None = plain("Licence plate as this system spells it.")
+    fleet_number: str | None = plain("The fleet's own number.")
+    device_identifier: str | None = plain("Identifier of its tracker (IMEI), text.")
+    category: str | None = plain("The vendor's word for what kind of vehicle it is.")
+    model: str | None = plain("Make and model.")
+    connectivity: records.Connectivity = plain("Whether its tracker is heard of.")
+    state: records.VehicleState = plain("What it does now.")
+    position: Position | None = plain("Its last position; null when it never had one.")
+    ignition_on: bool | None = plain("Whether the ignition is on.")
+    fuel_litres: float | None = plain("Fuel in the tank, litres.")
+    fuel_percent: float | None = plain("Fuel in the tank, percent.")
+    battery_percent: float | None = plain("Battery of the tracker or the vehicle, percent.")
+    supply_volts: float | None = plain("Supply voltage, volts.")
+    odometer_km: float | None = plain("Distance driven in its life, kilometres.")
+    engine_hours: float | None = plain("Running time of its engine, hours.")
+    alarms: list[str] = plain("Alarms that its last report carried, in the vendor's words.")
+    orders: list[Order] = joined("orders_of_vehicle", _number, "Open orders that it carries.")
+    bookings: list[Annotated["Booking", strawberry.lazy("graph.types.vehicles")]] = joined(
+        "bookings_of_vehicle", _number, "Active bookings that it serves."
+    )
+    units: list[Unit] = joined("units_of_vehicle", _number, "Units that it is on the command system's map.")
+
+    @strawberry.field(description="Missions that it serves as a unit.")
+    async def missions(self, info: Info) -> list[Mission]:
+        number = _number(self)  # type: ignore[arg-type]
+        if number is None:
+            return []
+        units: list[records.Unit] = await info.context.loaders.units_of_vehicle.load(number)
+        found = await info.context.loaders.missions_of_unit.load_many(
+            [Number(unit.source.integration, unit.uid) for unit in units]
+        )
+        return list({mission.id: mission for group in found for mission in group}.values())
+
+    @strawberry.field(description="Geofences that it is in, as its system judges.")
+    async def geofences(self, info: Info) -> list[Geofence]:
+        vehicle: records.Vehicle = self  # type: ignore[assignment]
+        at = vehicle.source.integration
+        places = [GlobalId(Kind.GEOFENCE.value, at, external) for external in vehicle.geofence_ids]
+        found = await info.context.loaders.records.load_many(places)
+        return [fence for fence in found if fence is not None]
+
+    is_type_of = accepts(records.Vehicle)
+    resolve_reference = by_id(Kind.VEHICLE)
+
+
+@strawberry.federation.type(description="Who drives. Personal data.", shareable=True)
+class Driver:
+    name: str | None = plain("Name.")
+    phone: str | None = plain("Phone number, E.164.")
+    rating: float | None = plain("Rating, 1 to 5.")
+
+
+@strawberry.federation.type(keys=["id"], description="A ride that somebody booked.")
+class Booking(Sourced):
+    status: records.BookingStatus = plain("Where it stands.")
+    cancelled_by: records.CancelledBy | None = plain("Who cancelled it; null unless it is cancelled.")
+    product: str | None = plain("The vendor's product.")
+    guest_name: str | None = plain("Who rides. Personal data.")
+    guest_phone: str | None = plain("Phone number of who rides, E.164. Personal data.")
+    driver: Driver | None = plain("Who drives; null before somebody is assigned.")
+    vehicle_plate: str | None = plain("Plate as the ride-hail system spells it.")
+    vehicle_description: str | None = plain("Make, model and colour.")
+    pickup: Place | None = plain("Where the ride begins.")
+    dropoff: Place | None = plain("Where the ride ends.")
+    pickup_eta_seconds: int | None = plain("Seconds until the vehicle is at the pickup.")
+    dropoff_eta_seconds: int | None = plain("Seconds until the vehicle is at the destination.")
+    fare: Money | None = plain("What the ride costs.")
+    surge_multiplier: float | None = plain("Factor on the price when demand is high.")
+    requested_at: datetime | None = plain("When it was booked.")
+    scheduled_at: datetime | None = plain("When it shall begin; null for at once.")
+    started_at: datetime | None = plain("When it began.")
+    ended_at: datetime | None = plain("When it ended.")
+    vehicle: Vehicle | None = joined(
+        "vehicles",
+        lambda booking: Number(booking.source.integration, booking.vehicle_plate) if booking.vehicle_plate else None,
+        "The vehicle in the system that is master for vehicles, with its live position.",
+    )
+
+    is_type_of = accepts(records.Booking)
+    resolve_reference = by_id(Kind.BOOKING)
+
+
+@strawberry.federation.type(keys=["id"], description="What a ride would cost with one product. Not stored anywhere.")
+class PriceEstimate(Sourced):
+    product: str = plain("The vendor's product.")
+    amount: Money | None = plain("Fixed price; null when the vendor gives a range or a meter only.")
+    low: Money | None = plain("Lower end of the range.")
+    high: Money | None = plain("Upper end of the range.")
+    display: str | None = plain("As the vendor shows it to people.")
+    surge_multiplier: float | None = plain("Factor on the price when demand is high.")
+    distance_km: float | None = plain("Length of the ride in kilometres.")
+    duration_seconds: int | None = plain("Length of the ride in seconds.")
+    pickup_eta_seconds: int | None = plain("Seconds until a vehicle would be at the pickup.")
+    token: str | None = plain("What a booking at this price must quote.")
+    expires_at: datetime | None = plain("Until when the price holds.")
+
+    is_type_of = accepts(records.PriceEstimate)

@@ -1,0 +1,1 @@
+"""Answers as plain functions: who asks, which sources there are, fan-out, joins."""

@@ -1,0 +1,91 @@
+"""What an operation runs in: the principal, the organisation's sources, its own loaders, the problems it met."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from connectors.kit.errors import ConnectorError
+from resolvers.sources import Asked, Sources
+from unified.events import Event
+from unified.records import Kind, Record
+
+if TYPE_CHECKING:
+    from resolvers.loaders import Loaders
+
+
+class Principal(Protocol):
+    """Who asks."""
+
+    @property
+    def subject(self) -> str: ...
+
+    @property
+    def organisation(self) -> str: ...
+
+    @property
+    def scopes(self) -> frozenset[str]: ...
+
+
+class Live(Protocol):
+    """The live plane of one organisation: what is, and what becomes."""
+
+    async def snapshot(self, kind: Kind, ids: Sequence[str] | None) -> list[Record]: ...
+
+    def subscribe(self, kinds: Sequence[Kind]) -> AbstractAsyncContextManager[AsyncIterator[Event]]: ...
+
+
+@dataclass
+class Problem:
+    """A failure that cost rows but no field: reported in `errors` beside the data."""
+
+    error: ConnectorError
+    path: list[str | int] | None
+
+
+@dataclass
+class Context:
+    """One per operation; its loaders are renewed before each event of a subscription."""
+
+    principal: Principal
+    sources: Sources
+    live: Live
+    cursor_key: bytes
+    make_loaders: Callable[["Context"], "Loaders"]
+    problems: list[Problem] = field(default_factory=list)
+    request: Any = None
+    introspection: bool = True
+    _loaders: "Loaders | None" = None
+
+    @property
+    def loaders(self) -> "Loaders":
+        if self._loaders is None:
+            self._loaders = self.make_loaders(self)
+        return self._loaders
+
+    def renew(self) -> None:
+        """Forgets what was loaded: the next event must see the world as it is then."""
+        self._loaders = None
+        self.problems = []
+
+    def fresh(self) -> "Context":
+        """The context of another operation of the same caller."""
+        return Context(
+            principal=self.principal,
+            sources=self.sources,
+            live=self.live,
+            cursor_key=self.cursor_key,
+            make_loaders=self.make_loaders,
+            request=self.request,
+            introspection=self.introspection,
+        )
+
+    def note(self, asked: Asked[Any], path: Sequence[str | int] | None = None) -> None:
+        """Keeps the failure of a source once per operation and code."""
+        error = asked.error
+        if error is None:
+            return
+        same = (asked.handle.key, error.code)
+        if any((getattr(each.error, "integration", ""), each.error.code) == same for each in self.problems):
+            return
+        self.problems.append(Problem(error, list(path) if path is not None else None))
