@@ -1,1 +1,5 @@
 """What clients see: names, descriptions, nullability. No logic."""
+
+from graph import enums
+
+__all__ = ["enums"]

@@ -18,12 +18,6 @@ def _described(enum: type[Enum], description: str, values: dict[str, str]) -> No
         value.description = values.get(value.name) or _UNKNOWN
 
 
-def describe() -> None:
-    """Declares every enumeration with a description of its own and of each value. Called once, by the schema."""
-    for enum, description, values in _TEXTS:
-        _described(enum, description, values)
-
-
 _TEXTS: list[tuple[type[Enum], str, dict[str, str]]] = [
     (System, "A kind of vendor system that Crossdock can talk to.", {
         "SAP_EWM": "SAP Extended Warehouse Management, by OData V2 and V4.",
@@ -153,3 +147,7 @@ _TEXTS: list[tuple[type[Enum], str, dict[str, str]]] = [
         "PARKED": "It stands with the engine off.",
     }),
 ]  # fmt: skip
+
+# Declared here, before any type refers to an enumeration: Strawberry keeps the first declaration it meets.
+for _enum, _description, _values in _TEXTS:
+    _described(_enum, _description, _values)

@@ -1,7 +1,7 @@
 """How a graph type says what it is: joins, references, and which record stands behind it."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import strawberry
 
@@ -10,6 +10,8 @@ from resolvers.errors import BadInput
 from unified import ids
 from unified.ids import InvalidId
 from unified.records import Kind, Record
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def accepts(record: type[Any]) -> Callable[[Any, Any], bool]:
@@ -38,6 +40,12 @@ def batched(loader: str, key: Callable[[Any], Any]) -> Callable[..., Awaitable[A
 def joined(loader: str, key: Callable[[Any], Any], description: str) -> Any:
     """A field that is a join."""
     return strawberry.field(resolver=batched(loader, key), description=description)
+
+
+def computed(description: str) -> Callable[[F], F]:
+    """A field that is a method of its own; the decorator keeps the method's type."""
+    field: Any = strawberry.field(description=description)
+    return field  # type: ignore[no-any-return]
 
 
 def plain(description: str, name: str | None = None) -> Any:

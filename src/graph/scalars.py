@@ -25,7 +25,7 @@ def _read_moment(value: object) -> datetime:
             found = None
         if found is not None and found.tzinfo is not None and "T" in value.upper():
             return found.astimezone(UTC)
-    raise GraphQLError("DateTime is an ISO 8601 time with zone, such as \"2026-11-25T09:30:00Z\"")
+    raise GraphQLError('DateTime is an ISO 8601 time with zone, such as "2026-11-25T09:30:00Z"')
 
 
 def _read_day(value: object) -> date:
@@ -34,7 +34,7 @@ def _read_day(value: object) -> date:
             return date.fromisoformat(value)
         except ValueError:
             pass
-    raise GraphQLError("Date is an ISO 8601 day, such as \"2026-11-25\"")
+    raise GraphQLError('Date is an ISO 8601 day, such as "2026-11-25"')
 
 
 def write_decimal(value: Decimal) -> str:
@@ -50,7 +50,7 @@ def _read_decimal(value: object) -> Decimal:
             found = Decimal("NaN")
         if found.is_finite():
             return found
-    raise GraphQLError("Decimal is a number as text, such as \"12.50\"")
+    raise GraphQLError('Decimal is a number as text, such as "12.50"')
 
 
 def write_duration(value: timedelta) -> str:

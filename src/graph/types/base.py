@@ -5,7 +5,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import strawberry
 
-from graph.fields import plain
+from graph.fields import computed, plain
 from graph.info import Info
 from resolvers import sources as reports
 from resolvers.same import same_as
@@ -32,10 +32,10 @@ class Source:
 @strawberry.federation.interface(description="What all objects share that come from a vendor system.")
 class Sourced(Node):
     source: Source = plain("Which integration it comes from, under which id, read when.")
-    updated_at: datetime | None = plain("When it last changed, by the vendor's clock; null where the vendor does not say.")
+    updated_at: datetime | None = plain("When it last changed, by the vendor's clock; null where unknown.")
 
-    @strawberry.field(
-        description="The same thing in other systems, as the crosswalk knows it; empty where it knows none. "
+    @computed(
+        "The same thing in other systems, as the crosswalk knows it; empty where it knows none. "
         "Nothing is merged: each source's object stays its own."
     )
     async def same_as(self, info: Info) -> list[Annotated["Sourced", strawberry.lazy("graph.types.base")]]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
-from graph.fields import accepts, by_id, joined, plain
+from graph.fields import accepts, by_id, computed, joined, plain
 from graph.info import Info
 from graph.types.base import Sourced
 from resolvers.loaders import Number, Structure
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 MAX_LEVELS = 30
 _View = Annotated[
-    str | None, strawberry.argument(description="Name of the BOM view (`engineering`, `manufacturing`); null = default.")
+    str | None,
+    strawberry.argument(description="BOM view (`engineering`, `manufacturing`); null = default."),
 ]
 _Rule = Annotated[str | None, strawberry.argument(description="Name of the revision rule; null = default.")]
 _Revision = Annotated[str | None, strawberry.argument(description="Revision to explode; null = what the rule gives.")]
@@ -51,7 +52,7 @@ class Item(Sourced):
         "Machines whose present job makes it.",
     )
 
-    @strawberry.field(description="Its structure, exploded; null when it has none.")
+    @computed("Its structure, exploded; null when it has none.")
     async def bom(
         self,
         info: Info,
@@ -66,7 +67,7 @@ class Item(Sourced):
         )
         return found  # type: ignore[return-value]
 
-    @strawberry.field(description="Items that use it, nearest first.")
+    @computed("Items that use it, nearest first.")
     async def where_used(
         self,
         info: Info,
@@ -136,8 +137,6 @@ class WhereUsed:
     name: str | None = plain("Name of the user.")
     level: int = plain("How many levels up; 1 = directly.")
     external_id: str = plain("The vendor's id of the user.")
-    item: Item | None = joined(
-        "items", lambda use: Number(use.integration, use.item_number), "The item that uses it."
-    )
+    item: Item | None = joined("items", lambda use: Number(use.integration, use.item_number), "The item that uses it.")
 
     is_type_of = accepts(records.WhereUsed)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
-from graph.fields import accepts, by_id, joined, plain
+from graph.fields import accepts, by_id, computed, joined, plain
 from graph.info import Info
 from graph.types.base import Sourced
 from graph.types.values import Position
@@ -51,7 +51,7 @@ class Mission(Sourced):
     documents: list[MissionDocument] = plain("Its files.")
     changes: list[MissionChange] = plain("What happened to it, newest last, as far as the server tells.")
 
-    @strawberry.field(description="Its units, with live positions; map objects that are no units are left out.")
+    @computed("Its units, with live positions; map objects that are no units are left out.")
     async def units(self, info: Info) -> list[Annotated["Unit", strawberry.lazy("graph.types.missions")]] | None:
         mission: records.Mission = self  # type: ignore[assignment]
         at = mission.source.integration

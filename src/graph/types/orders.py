@@ -117,9 +117,11 @@ class WarehouseTask(Sourced):
     )
     warehouse_order: WarehouseOrder | None = joined(
         "warehouse_orders_by_number",
-        lambda task: (task.source.integration, task.warehouse, task.warehouse_order_number)
-        if task.warehouse_order_number
-        else None,
+        lambda task: (
+            (task.source.integration, task.warehouse, task.warehouse_order_number)
+            if task.warehouse_order_number
+            else None
+        ),
         "The warehouse order that it belongs to.",
     )
 
@@ -170,9 +172,7 @@ class InventoryBalance(Sourced):
     )
     bin: Location | None = joined(
         "locations",
-        lambda balance: (balance.source.integration, balance.warehouse, balance.location)
-        if balance.location
-        else None,
+        lambda balance: (balance.source.integration, balance.warehouse, balance.location) if balance.location else None,
         "The place where it lies.",
     )
 

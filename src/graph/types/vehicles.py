@@ -5,7 +5,7 @@ from typing import Annotated
 
 import strawberry
 
-from graph.fields import accepts, by_id, joined, plain
+from graph.fields import accepts, by_id, computed, joined, plain
 from graph.info import Info
 from graph.scalars import GeoJSON
 from graph.types.base import Sourced
@@ -60,7 +60,7 @@ class Vehicle(Sourced):
     )
     units: list[Unit] = joined("units_of_vehicle", _number, "Units that it is on the command system's map.")
 
-    @strawberry.field(description="Missions that it serves as a unit.")
+    @computed("Missions that it serves as a unit.")
     async def missions(self, info: Info) -> list[Mission]:
         number = _number(self)  # type: ignore[arg-type]
         if number is None:
@@ -71,7 +71,7 @@ class Vehicle(Sourced):
         )
         return list({mission.id: mission for group in found for mission in group}.values())
 
-    @strawberry.field(description="Geofences that it is in, as its system judges.")
+    @computed("Geofences that it is in, as its system judges.")
     async def geofences(self, info: Info) -> list[Geofence]:
         vehicle: records.Vehicle = self  # type: ignore[assignment]
         at = vehicle.source.integration

@@ -1,0 +1,218 @@
+"""The root fields that read."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+import strawberry
+
+from graph import inputs
+from graph.fields import computed, parse_id
+from graph.info import Info
+from graph.types.base import Connection, Node
+from graph.types.equipment import Equipment
+from graph.types.items import MAX_LEVELS, Bom, Item
+from graph.types.missions import Mission, Unit
+from graph.types.orders import InventoryBalance, Location, Order, WarehouseOrder, WarehouseTask
+from graph.types.vehicles import Booking, Geofence, PriceEstimate, Vehicle
+from resolvers import lookup
+from resolvers.errors import BadInput
+from resolvers.fanout import Page, list_records
+from unified import queries
+from unified.ids import GlobalId
+from unified.records import Kind, Record
+
+MOST_NODES = 100
+_First = Annotated[int, strawberry.argument(description="Rows wanted, 0 to 200.")]
+_After = Annotated[
+    str | None, strawberry.argument(description="Cursor to go on behind, of the same list, filter and order.")
+]
+_Sources = Annotated[
+    list[str] | None, strawberry.argument(description="Only these integrations; null = all that apply.")
+]
+_Id = Annotated[strawberry.ID | None, strawberry.argument(description="Global id. Give this or `by`.")]
+_By = Annotated[inputs.RecordKey | None, strawberry.argument(description="Another way to find it. Give this or `id`.")]
+
+
+def _listing(kind: Kind, given: Any, into: type[queries.Filter]) -> Callable[..., Awaitable[Page]]:
+    """The resolver of a list of one kind."""
+
+    async def resolve(
+        info: Info,
+        filter: Any = None,
+        order_by: Any = None,
+        first: int = 50,
+        after: str | None = None,
+        sources: list[str] | None = None,
+    ) -> Page:
+        return await list_records(
+            info.context,
+            kind,
+            inputs.to_filter(filter, into),
+            first=first,
+            after=after,
+            order_by=inputs.to_order(order_by),
+            sources=sources,
+            path=info.path.as_list(),
+        )
+
+    order = inputs.ORDERS[kind.value]
+    resolve.__annotations__ = {
+        "info": Info,
+        "filter": Annotated[given | None, strawberry.argument(description="Which ones; all conditions must hold.")],
+        "order_by": Annotated[
+            list[order] | None,  # type: ignore[valid-type]
+            strawberry.argument(description="Sort keys, the most important first; null = by integration."),
+        ],
+        "first": _First,
+        "after": _After,
+        "sources": _Sources,
+    }
+    return resolve
+
+
+def _single(kind: Kind) -> Callable[..., Awaitable[Record | None]]:
+    """The resolver of one object of one kind."""
+
+    async def resolve(info: Info, id: strawberry.ID | None = None, by: Any = None) -> Record | None:
+        if (id is None) == (by is None):
+            raise BadInput("give exactly one of `id` and `by`")
+        found: Record | None
+        if id is not None:
+            found = await info.context.loaders.records.load(parse_id(str(id), kind))
+        elif by.external:
+            if by.external.integration not in info.context.sources.handles:
+                raise BadInput(f"there is no integration {by.external.integration!r}")
+            place = GlobalId(kind.value, by.external.integration, by.external.external_id)
+            found = await info.context.loaders.records.load(place)
+        else:
+            found = await lookup.by_number(info.context, kind, by.number.number, by.number.integration)
+        return found
+
+    resolve.__annotations__ = {"info": Info, "id": _Id, "by": _By}
+    return resolve
+
+
+def _list(kind: Kind, given: Any, into: type[queries.Filter], description: str) -> Any:
+    return strawberry.field(resolver=_listing(kind, given, into), description=description)
+
+
+def _one(kind: Kind, description: str) -> Any:
+    return strawberry.field(resolver=_single(kind), description=description + " Null when there is none.")
+
+
+@strawberry.type(description="What can be read.")
+class Query:
+    orders: Connection[Order] = _list(
+        Kind.ORDER, inputs.OrderFilter, queries.OrderFilter, "Commercial orders and deliveries."
+    )
+    order: Order | None = _one(Kind.ORDER, "One order.")
+    warehouse_orders: Connection[WarehouseOrder] = _list(
+        Kind.WAREHOUSE_ORDER, inputs.WarehouseOrderFilter, queries.WarehouseOrderFilter, "Warehouse orders."
+    )
+    warehouse_order: WarehouseOrder | None = _one(Kind.WAREHOUSE_ORDER, "One warehouse order.")
+    warehouse_tasks: Connection[WarehouseTask] = _list(
+        Kind.WAREHOUSE_TASK, inputs.WarehouseTaskFilter, queries.WarehouseTaskFilter, "Warehouse tasks."
+    )
+    warehouse_task: WarehouseTask | None = _one(Kind.WAREHOUSE_TASK, "One warehouse task.")
+    inventory_balances: Connection[InventoryBalance] = _list(
+        Kind.INVENTORY_BALANCE,
+        inputs.InventoryBalanceFilter,
+        queries.InventoryBalanceFilter,
+        "Stock, one row per item, place, batch and status.",
+    )
+    inventory_balance: InventoryBalance | None = _one(Kind.INVENTORY_BALANCE, "One row of stock.")
+    locations: Connection[Location] = _list(
+        Kind.LOCATION, inputs.LocationFilter, queries.LocationFilter, "Bins and other places in warehouses."
+    )
+    location: Location | None = _one(Kind.LOCATION, "One location.")
+    items: Connection[Item] = _list(Kind.ITEM, inputs.ItemFilter, queries.ItemFilter, "Items.")
+    item: Item | None = _one(Kind.ITEM, "One item.")
+    bom: Bom | None = _one(Kind.BOM, "One structure.")
+    equipment: Connection[Equipment] = _list(
+        Kind.EQUIPMENT, inputs.EquipmentFilter, queries.EquipmentFilter, "Machines."
+    )
+    equipment_unit: Equipment | None = _one(Kind.EQUIPMENT, "One machine.")
+    missions: Connection[Mission] = _list(Kind.MISSION, inputs.MissionFilter, queries.MissionFilter, "Missions.")
+    mission: Mission | None = _one(Kind.MISSION, "One mission.")
+    units: Connection[Unit] = _list(Kind.UNIT, inputs.UnitFilter, queries.UnitFilter, "Units on the map.")
+    unit: Unit | None = _one(Kind.UNIT, "One unit.")
+    bookings: Connection[Booking] = _list(
+        Kind.BOOKING, inputs.BookingFilter, queries.BookingFilter, "Rides that were booked."
+    )
+    booking: Booking | None = _one(Kind.BOOKING, "One booking.")
+    vehicles: Connection[Vehicle] = _list(
+        Kind.VEHICLE, inputs.VehicleFilter, queries.VehicleFilter, "Vehicles, as each system reports them."
+    )
+    vehicle: Vehicle | None = _one(Kind.VEHICLE, "One vehicle, with its live position.")
+    geofences: Connection[Geofence] = _list(Kind.GEOFENCE, inputs.GeofenceFilter, queries.GeofenceFilter, "Geofences.")
+    geofence: Geofence | None = _one(Kind.GEOFENCE, "One geofence.")
+
+    @computed("Structures of several items, exploded.")
+    async def boms(
+        self,
+        info: Info,
+        filter: Annotated[inputs.BomFilter, strawberry.argument(description="Which ones, and how to explode them.")],
+        first: _First = 50,
+        after: _After = None,
+        sources: _Sources = None,
+    ) -> Connection[Bom]:
+        if not 1 <= len(filter.item_numbers) <= 50:
+            raise BadInput("`itemNumbers` takes 1 to 50 part numbers")
+        if filter.max_levels is not None and not 1 <= filter.max_levels <= MAX_LEVELS:
+            raise BadInput(f"`maxLevels` is 1 to {MAX_LEVELS}")
+        spelt = lookup.spelt_by_master(info.context, filter.item_numbers)
+        found: Any = await list_records(
+            info.context,
+            Kind.BOM,
+            queries.BomFilter(
+                item_numbers=tuple(spelt),
+                view=filter.view,
+                revision_rule=filter.revision_rule,
+                revision=filter.revision,
+                max_levels=filter.max_levels,
+            ),
+            first=first,
+            after=after,
+            sources=sources,
+            path=info.path.as_list(),
+        )
+        return found  # type: ignore[no-any-return]
+
+    @computed("What a ride would cost, per product of each ride-hail system.")
+    async def price_estimates(
+        self,
+        info: Info,
+        pickup: Annotated[inputs.PointInput, strawberry.argument(description="Where the ride begins.")],
+        dropoff: Annotated[inputs.PointInput, strawberry.argument(description="Where the ride ends.")],
+        first: _First = 50,
+        after: _After = None,
+        sources: _Sources = None,
+    ) -> Connection[PriceEstimate]:
+        found: Any = await list_records(
+            info.context,
+            Kind.PRICE_ESTIMATE,
+            queries.PriceEstimateFilter(pickup=pickup.value(), dropoff=dropoff.value()),
+            first=first,
+            after=after,
+            sources=sources,
+            path=info.path.as_list(),
+        )
+        return found  # type: ignore[no-any-return]
+
+    @computed("Any object by its global id (Relay). Null when there is none.")
+    async def node(
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Global id.")]
+    ) -> Node | None:
+        found: Any = await info.context.loaders.records.load(parse_id(str(id)))
+        return found  # type: ignore[no-any-return]
+
+    @computed("Several objects by their global ids, in their order; null for those that are none.")
+    async def nodes(
+        self,
+        info: Info,
+        ids: Annotated[list[strawberry.ID], strawberry.argument(description="Global ids, at most 100.")],
+    ) -> list[Node | None]:
+        if len(ids) > MOST_NODES:
+            raise BadInput(f"`nodes` takes at most {MOST_NODES} ids; {len(ids)} were given")
+        found: Any = await info.context.loaders.records.load_many([parse_id(str(each)) for each in ids])
+        return found  # type: ignore[no-any-return]
