@@ -19,12 +19,6 @@ class HourlyBudget(RateLimit):
         self._limit, self._name = limit, name
         self._sent: deque[float] = deque(maxlen=limit)
 
-    @property
-    def left(self) -> int:
-        """Calls that may go now."""
-        hour_ago = self._clock.monotonic() - HOUR
-        return self._limit - sum(1 for at in self._sent if at > hour_ago)
-
     async def wait(self) -> None:
         now = self._clock.monotonic()
         delay = max(0.0, self._closed_until - now)
