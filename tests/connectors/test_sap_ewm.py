@@ -67,9 +67,7 @@ class Rig:
         self.world = World(self.clock.now)
         self.standin: Any = sap_ewm.create(self.world, page_size=page_size)[0]
         self.faults = self.standin.faults
-        self.services = Services(
-            transport=httpx.ASGITransport(app=self.standin.app), clock=self.clock, log=self.log
-        )
+        self.services = Services(transport=httpx.ASGITransport(app=self.standin.app), clock=self.clock, log=self.log)
         self.connector = SapEwm(integration(settings, **more), self.services)
 
     def calls(self) -> dict[str, int]:
@@ -107,9 +105,7 @@ def query(filter_type: type[queries.Filter], limit: int = 50, by: str | None = N
 
 class TestSapEwm(ConnectorContract):
     system = System.SAP_EWM
-    kinds = frozenset(
-        {Kind.ORDER, Kind.WAREHOUSE_ORDER, Kind.WAREHOUSE_TASK, Kind.INVENTORY_BALANCE, Kind.LOCATION}
-    )
+    kinds = frozenset({Kind.ORDER, Kind.WAREHOUSE_ORDER, Kind.WAREHOUSE_TASK, Kind.INVENTORY_BALANCE, Kind.LOCATION})
 
     @pytest.fixture
     async def bench(self) -> AsyncIterator[Bench]:
@@ -277,7 +273,7 @@ async def test_stock_is_read_by_its_key(rig: Rig) -> None:
 
 async def test_lists_follow_the_servers_pages_and_count(rig: Rig) -> None:
     page = await rig.connector.list_warehouse_tasks(query(queries.WarehouseTaskFilter, 500), None)
-    expected = sum(1 for task in rig.world.tasks if task.warehouse != "1730")
+    expected = sum(1 for one in rig.world.tasks if one.warehouse != "1730" and one.state_at(NOW).created_at <= NOW)
     assert page.total == expected
     assert len(page.records) == 100, "the server gives a hundred at most"
     assert page.next == "%24skiptoken=100-400"
@@ -286,7 +282,7 @@ async def test_lists_follow_the_servers_pages_and_count(rig: Rig) -> None:
         page = await rig.connector.list_warehouse_tasks(query(queries.WarehouseTaskFilter, 500), page.next)
         seen += page.records
     assert len({task.id for task in seen}) == expected
-    assert rig.calls() == {TASKS: 2}
+    assert rig.calls() == {TASKS: -(-expected // 100)}
 
 
 async def test_top_and_skip_where_the_server_does_not_page(rig: Rig) -> None:
@@ -425,12 +421,12 @@ async def test_a_poll_brings_what_changed_once(rig: Rig) -> None:
         assert isinstance(event, Changed)
         assert since - timedelta(seconds=1) <= event.occurred_at <= rig.clock.now()
         assert event.record.source.integration == "ewm-west"
-    changed = {event for raw in new for event in [raw.decoder]}
-    assert "warehouse-tasks" in changed
     expected = sum(
         1
         for task in rig.world.tasks
-        if task.warehouse != "1730" and NOW <= task.state_at(rig.clock.now()).changed_at <= rig.clock.now()
+        if task.warehouse != "1730"
+        and NOW < task.state_at(rig.clock.now()).changed_at
+        and task.state_at(rig.clock.now()).created_at <= rig.clock.now()
     )
     assert sum(raw.decoder == "warehouse-tasks" for raw in new) == expected
 

@@ -19,8 +19,11 @@ _FRAMEWORK = re.compile(r"^(/IWBEP/|/IWFND/|/IWCOR/|CX_|SADL|SY/|005056A5)")
 _BUSINESS = re.compile(r"^(/[A-Z0-9_]+/[A-Z0-9_]+/\d{1,3}|[A-Z0-9_]+/\d{1,3})$")
 """Message class and number: the application said no."""
 
-ROBOT_ABSENT = frozenset({"NO_ORDER_FOUND", "NO_ROBOTORDER_FOUND", "ORDER_NOT_FOUND", "WHO_NOT_FOUND"})
-"""Business answers of the robot service, under 404, that mean "nothing there"."""
+_ROBOT_ABSENT = frozenset({"NO_ORDER_FOUND"})
+_ROBOT_CONFLICT = frozenset(
+    {"WAREHOUSE_ORDER_LOCKED", "WAREHOUSE_ORDER_ASSIGNED", "WAREHOUSE_TASK_ASSIGNED", "FOREIGN_LOCK"}
+)
+"""Business answers of the robot service, under 404, that mean "nothing there" and "somebody else has it"."""
 _ROBOT_CODE = re.compile(r"^[A-Z][A-Z0-9]*(_[A-Z0-9]+)+$")
 
 
@@ -39,8 +42,9 @@ def explain(response: "httpx.Response") -> Outcome | None:
     if status == 400:
         business = code is not None and _BUSINESS.match(code) and not _FRAMEWORK.match(code)
         kind = OutcomeKind.REJECTED if business else OutcomeKind.BAD_REQUEST
-    elif status == 404 and code is not None and _ROBOT_CODE.match(code) and code not in ROBOT_ABSENT:
-        kind = OutcomeKind.REJECTED  # the route is there: ROBOT_NOT_FOUND is what the application answers
+    elif status == 404 and code is not None and _ROBOT_CODE.match(code) and code not in _ROBOT_ABSENT:
+        # the route is there: ROBOT_NOT_FOUND is what the application answers
+        kind = OutcomeKind.CONFLICT if code in _ROBOT_CONFLICT else OutcomeKind.REJECTED
     elif status == 405:
         kind = OutcomeKind.REJECTED
     return Outcome(kind=kind, code=code, message=message, retry_after=plain.retry_after)

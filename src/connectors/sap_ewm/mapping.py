@@ -291,5 +291,3 @@ def robot_task(row: wire.RobotTask, origin: Origin, rules: Rules) -> records.War
         to_location=none(row.nlpla),
         handling_unit=none(row.vlenr) or none(row.nlenr),
     )
-
-

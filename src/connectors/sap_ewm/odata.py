@@ -16,6 +16,7 @@ T = TypeVar("T")
 Params = list[tuple[str, str]]
 
 MAX_PAGES = 400
+_PLAIN = "$'(),:/*-._~@"
 LONGEST_CURSOR = 480
 LONGEST_FILTER = 5_000
 """Encoded characters of a block's condition: gateways and proxies refuse lines of 8 KiB and more."""
@@ -60,7 +61,7 @@ def spellings(number: str, *widths: int) -> list[str]:
 
 def encoded(params: Params) -> str:
     """The query string; only what must be is percent-encoded, since gateways differ on the rest."""
-    return "&".join(f"{name}={quote(value, safe="$'(),:/*-._~@")}" for name, value in params)
+    return "&".join(f"{name}={quote(value, safe=_PLAIN)}" for name, value in params)
 
 
 def blocks(values: Sequence[str], longest: int = LONGEST_FILTER) -> Iterator[list[str]]:
@@ -83,8 +84,10 @@ def _changed(params: Params, link: str) -> str:
     sent = dict(params)
     found = parse_qsl(urlsplit(link).query, keep_blank_values=True)
     text = urlencode([(name, value) for name, value in found if _ours(name) and sent.get(name) != value])
-    if not text or len(text) > LONGEST_CURSOR:
-        raise BadPayload("the link to the next page cannot be followed", path="$.__next")
+    if not text:
+        raise BadPayload("the vendor's paging goes in a circle: a page names itself as the next", path="$.__next")
+    if len(text) > LONGEST_CURSOR:
+        raise BadPayload("the link to the next page is too long to follow", path="$.__next")
     return text
 
 

@@ -35,7 +35,7 @@ class BasicSession(RenewingAuth):
         self._user, self._password = user, password
         self._build, self._root, self._reset = build, root, reset
 
-    def sign(self, request: "httpx.Request", credential: str) -> None:
+    def sign(self, request: "httpx.Request", credential: str) -> None:  # noqa: ARG002 - the session is in the cookies
         pair = f"{self._user}:{self._password.reveal()}".encode()
         request.headers["Authorization"] = "Basic " + base64.b64encode(pair).decode()
 

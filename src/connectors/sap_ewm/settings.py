@@ -25,11 +25,8 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=
         Meta(description="lines of deliveries in the same call ($expand), or by one more call per page"),
     ] = "expand"
     vehicle_field: Annotated[
-        str | None,
-        Meta(
-            description="field of the delivery head with the truck's plate; no released field has it",
-            pattern="^[A-Za-z_][A-Za-z0-9_]*$",
-        ),
+        Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")] | None,
+        Meta(description="field of the delivery head with the truck's plate; no released field has it"),
     ] = None
     plain_numbers: Annotated[
         bool, Meta(description="products are spelt without dashes, dots and blanks: filters by item go to SAP")

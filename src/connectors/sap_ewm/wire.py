@@ -5,12 +5,13 @@ are read, since SAP's own mock server mixes them.
 """
 
 from decimal import Decimal
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec import field
 
 T = TypeVar("T")
+H = TypeVar("H", bound=msgspec.Struct)
 
 
 class Results(msgspec.Struct, Generic[T]):
@@ -147,27 +148,23 @@ class InboundHead(msgspec.Struct, rename="pascal", omit_defaults=True):
     vehicle: str | None = field(name="MeansOfTransport", default=None)
 
 
-def outbound_head(vehicle_field: str | None) -> type[OutboundHead]:
-    """The head as this system sends it: with the plate in a field of its own."""
-    if vehicle_field is None:
-        return OutboundHead
-    return msgspec.defstruct(
-        "OutboundHead",
+def _with_vehicle(head: type[H], vehicle_field: str) -> type[H]:
+    made: Any = msgspec.defstruct(
+        head.__name__,
         [("vehicle", str | None, field(name=vehicle_field, default=None))],
-        bases=(OutboundHead,),
+        bases=(head,),
         omit_defaults=True,
     )
+    return made  # type: ignore[no-any-return]
+
+
+def outbound_head(vehicle_field: str | None) -> type[OutboundHead]:
+    """The head as this system sends it: with the plate in a field of its own."""
+    return OutboundHead if vehicle_field is None else _with_vehicle(OutboundHead, vehicle_field)
 
 
 def inbound_head(vehicle_field: str | None) -> type[InboundHead]:
-    if vehicle_field is None:
-        return InboundHead
-    return msgspec.defstruct(
-        "InboundHead",
-        [("vehicle", str | None, field(name=vehicle_field, default=None))],
-        bases=(InboundHead,),
-        omit_defaults=True,
-    )
+    return InboundHead if vehicle_field is None else _with_vehicle(InboundHead, vehicle_field)
 
 
 class AvailableStock(msgspec.Struct, omit_defaults=True):

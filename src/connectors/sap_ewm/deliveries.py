@@ -1,0 +1,231 @@
+"""Outbound delivery orders and inbound deliveries: two services, one kind of record."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import cmp_to_key
+from typing import Any
+from urllib.parse import parse_qs, urlencode
+
+import msgspec
+
+from connectors.kit.integration import Origin
+from connectors.sap_ewm import asking, mapping, wire
+from connectors.sap_ewm.asking import Asked, Column
+from connectors.sap_ewm.odata import OData, Params, Rows, any_of, blocks
+from connectors.sap_ewm.settings import Rules, Settings
+from unified import queries
+from unified.queries import ListQuery, OrderBy, SourcePage
+from unified.records import Order, OrderKind
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the two. `heads` and `items` are paths below the V2 base; names are SAP's."""
+
+    prefix: str
+    order_kind: OrderKind
+    heads: str
+    items: str
+    key: str
+    item_key: str
+    attribute: str
+    """`key` as the wire structs call it."""
+    partner: str
+    navigation: str
+    head: type[Any]
+    item: type[Any]
+    record: Callable[[Any, Origin, Rules], Order]
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        return {
+            "number": Column(self.key),
+            "warehouse": Column("Warehouse"),
+            "partner": Column(self.partner, may_be_empty=True),
+            "carrier": Column("Carrier", may_be_empty=True),
+            "planned_at": Column("PlannedDeliveryUTCDateTime", may_be_empty=True),
+            "updated_at": Column("LastChangeDateTime"),
+        }
+
+
+def services(settings: Settings) -> tuple[Service, Service]:
+    return (
+        Service(
+            prefix=mapping.OUTBOUND,
+            order_kind=OrderKind.OUTBOUND_DELIVERY,
+            heads="/API_WHSE_OUTB_DLV_ORDER/WhseOutboundDeliveryOrderHead",
+            items="/API_WHSE_OUTB_DLV_ORDER/WhseOutboundDeliveryOrderItem",
+            key="OutboundDeliveryOrder",
+            item_key="OutboundDeliveryOrderItem",
+            attribute="outbound_delivery_order",
+            partner="ShipToParty",
+            navigation="to_WhseOutboundDeliveryOrderItem",
+            head=wire.outbound_head(settings.vehicle_field),
+            item=wire.OutboundItem,
+            record=mapping.outbound,
+        ),
+        Service(
+            prefix=mapping.INBOUND,
+            order_kind=OrderKind.INBOUND_DELIVERY,
+            heads="/API_WHSE_INBOUND_DELIVERY/WhseInboundDeliveryHead",
+            items="/API_WHSE_INBOUND_DELIVERY/WhseInboundDeliveryItem",
+            key="InboundDelivery",
+            item_key="InboundDeliveryItem",
+            attribute="inbound_delivery",
+            partner="ShipFromParty",
+            navigation="to_WhseInboundDeliveryItem",
+            head=wire.inbound_head(settings.vehicle_field),
+            item=wire.InboundItem,
+            record=mapping.inbound,
+        ),
+    )
+
+
+class Deliveries:
+    """Reads of both services."""
+
+    def __init__(self, odata: OData, settings: Settings, rules: Rules) -> None:
+        self._odata, self._settings, self._rules = odata, settings, rules
+        self.services = services(settings)
+
+    async def read(self, ids: Sequence[str]) -> list[Order]:
+        """One call per service that is named (two where lines come by `filter`)."""
+        wanted: dict[str, list[str]] = {}
+        for each in ids:
+            found = mapping.parts(each, 2)
+            if found:
+                wanted.setdefault(found[0], []).append(found[1])
+        calls = [
+            self._read(service, block)
+            for service in self.services
+            for block in blocks([any_of(service.key, [number]) for number in wanted.get(service.prefix, ())])
+        ]
+        return [order for orders in await asyncio.gather(*calls) for order in orders]
+
+    async def _read(self, service: Service, conditions: list[str]) -> list[Order]:
+        found: list[Order] = []
+        cursor: str | None = None
+        while True:
+            page = await self.page(service, [("$filter", " or ".join(conditions))], cursor)
+            found += self._orders(service, page)
+            cursor = page.next
+            if cursor is None:
+                return found
+
+    async def listed(self, query: ListQuery[queries.OrderFilter], cursor: str | None) -> SourcePage[Order]:
+        """One service after the other; side by side where the order asked for goes across both."""
+        kinds = query.filter.order_kinds
+        chosen = [each for each in self.services if kinds is None or each.order_kind in kinds]
+        if not chosen:
+            return SourcePage(records=[], total=0)
+        if len(chosen) > 1 and query.order_by:
+            asked = [self._asked(service, query) for service in chosen]
+            if all(sorted_ for _, _, sorted_ in asked):
+                return await self._merged(chosen, query, cursor)
+        prefix, _, inner = (cursor or "").partition("?")
+        index = next((place for place, each in enumerate(chosen) if each.prefix == prefix), 0)
+        service = chosen[index]
+        conditions, order, sorted_ = self._asked(service, query)
+        if conditions.nothing:
+            return SourcePage(records=[], total=0)
+        counted = conditions.whole and not inner and len(chosen) == 1
+        params = self._params(conditions, order, query)
+        page = await self.page(service, params + [("$inlinecount", "allpages")] * counted, inner or None)
+        following = f"{service.prefix}?{page.next}" if page.next else None
+        if following is None and index + 1 < len(chosen):
+            following = f"{chosen[index + 1].prefix}?"
+        return SourcePage(
+            records=self._orders(service, page),
+            next=following,
+            total=page.count if counted else None,
+            sorted=sorted_ and len(chosen) == 1,
+        )
+
+    async def _merged(
+        self, chosen: Sequence[Service], query: ListQuery[queries.OrderFilter], cursor: str | None
+    ) -> SourcePage[Order]:
+        """A page of both by `$skip`: rows are taken while it is sure that the other service has none before them."""
+        skips = {name: int(value[0]) for name, value in parse_qs(cursor or "", strict_parsing=bool(cursor)).items()}
+        pages = await asyncio.gather(*(self._slice(service, query, skips.get(service.prefix, 0)) for service in chosen))
+        rank = cmp_to_key(_comparison(query.order_by))
+        heads = [list(rows) for rows, _ in pages]
+        taken = [0] * len(chosen)
+        merged: list[Order] = []
+        while True:
+            open_ = [n for n, rows in enumerate(heads) if taken[n] < len(rows)]
+            blocked = any(taken[n] >= len(rows) and pages[n][1] for n, rows in enumerate(heads))
+            if not open_ or blocked:
+                break
+            best = min(open_, key=lambda n: rank(heads[n][taken[n]]))
+            merged.append(heads[best][taken[best]])
+            taken[best] += 1
+        more = any(taken[n] < len(heads[n]) or pages[n][1] for n in range(len(chosen)))
+        after = {each.prefix: skips.get(each.prefix, 0) + taken[n] for n, each in enumerate(chosen)}
+        return SourcePage(records=merged, next=urlencode(after) if more else None, sorted=True)
+
+    async def _slice(
+        self, service: Service, query: ListQuery[queries.OrderFilter], skip: int
+    ) -> tuple[list[Order], bool]:
+        conditions, order, _ = self._asked(service, query)
+        if conditions.nothing:
+            return [], False
+        params = self._params(conditions, order, query) + ([("$skip", str(skip))] if skip else [])
+        page = await self.page(service, params)
+        return self._orders(service, page), page.next is not None
+
+    def _asked(self, service: Service, query: ListQuery[queries.OrderFilter]) -> tuple[Asked, str, bool]:
+        asked = asking.orders(
+            query.filter,
+            self._settings.warehouses,
+            number=service.key,
+            partner=service.partner,
+            vehicle=self._settings.vehicle_field,
+        )
+        bounded = query.filter.planned_after is not None or query.filter.planned_before is not None
+        order, sorted_ = asking.order_by(
+            query.order_by,
+            service.columns,
+            [service.key],
+            never_empty=frozenset({"planned_at"}) if bounded else frozenset(),
+        )
+        return asked, order, sorted_
+
+    def _params(self, asked: Asked, order: str, query: ListQuery[Any]) -> Params:
+        # what the caller filters or sorts by himself is better read in large pages
+        rows = query.limit if asked.whole else max(query.limit, self._settings.page_rows)
+        return [*asked.params(), ("$orderby", order), ("$top", str(rows))]
+
+    async def page(self, service: Service, params: Params, cursor: str | None = None) -> Rows[Any]:
+        """One page of heads with their items."""
+        path = self._settings.v2_path + service.heads
+        if self._settings.items_by == "expand":
+            return await self._odata.v2(path, service.head, [*params, ("$expand", service.navigation)], cursor)
+        page: Rows[Any] = await self._odata.v2(path, service.head, params, cursor)
+        numbers = [getattr(row, service.attribute) for row in page.rows]
+        items: dict[str, list[Any]] = {number: [] for number in numbers}
+        for block in blocks([any_of(service.key, [number]) for number in items]):
+            for item, _ in await self._odata.v2_all(
+                self._settings.v2_path + service.items,
+                service.item,
+                [("$filter", " or ".join(block)), ("$orderby", f"{service.key},{service.item_key}")],
+            ):
+                items.setdefault(getattr(item, service.attribute), []).append(item)
+        for row in page.rows:
+            row.items = wire.Expanded(results=items[getattr(row, service.attribute)])
+        return page
+
+    def _orders(self, service: Service, page: Rows[Any]) -> list[Order]:
+        return [service.record(row, page.origin, self._rules) for row in page.rows]
+
+
+def _comparison(order_by: Sequence[OrderBy]) -> Callable[[Order, Order], int]:
+    def compare(one: Order, other: Order) -> int:
+        for each in order_by:
+            (none_a, a), (none_b, b) = queries.sort_value(one, each), queries.sort_value(other, each)
+            if none_a != none_b:
+                return int(none_a) - int(none_b)  # nulls last, in both directions
+            if a != b:
+                less = bool(a < b)
+                return (1 if less else -1) if each.descending else (-1 if less else 1)
+        return (one.source.external_id > other.source.external_id) - (one.source.external_id < other.source.external_id)
+
+    return compare

@@ -1,0 +1,186 @@
+"""Logs and numbers. Logs are an event name and key-values; secrets are masked here, by the names of their keys."""
+
+import logging
+import re
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Protocol, TextIO, cast
+
+import msgspec
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Enum, Gauge, Histogram, generate_latest
+
+MASK = "***"
+_SECRET_NAME = re.compile(
+    r"pass(word|wd|phrase)|secret|token|api[-_]?key|authorization|cookie|signature|credential|jwt|private[-_]?key",
+    re.IGNORECASE,
+)
+_BREAKER_STATES = ["CLOSED", "HALF_OPEN", "OPEN"]
+_CALL_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_OPERATION_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Log(Protocol):
+    """An event name and key-values, never prose."""
+
+    def info(self, event: str, **values: object) -> object: ...
+
+    def warning(self, event: str, **values: object) -> object: ...
+
+    def error(self, event: str, **values: object) -> object: ...
+
+
+def configure_logging(*, stream: TextIO, level: str = "info", json: bool | None = None) -> None:
+    """Sends all logs, those of libraries too, to the stream: a line of JSON each, or key=value on a terminal.
+
+    `json` null looks at the stream. To be called once, before loggers are made.
+    """
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    as_json = not stream.isatty() if json is None else json
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _redacted,
+    ]
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer(serializer=_json)
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0)
+    )
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.WriteLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    # libraries speak up when something is wrong; what they do all day is not for this log
+    root.setLevel(max(threshold, logging.WARNING))
+
+
+def logger(**bound: object) -> Log:
+    """A logger with these values in each of its lines."""
+    return cast(Log, structlog.get_logger().bind(**bound))
+
+
+def redacted(values: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The mapping with the values of secret-sounding keys masked, in what is nested in it too."""
+    return {
+        name: MASK if isinstance(name, str) and _SECRET_NAME.search(name) else _inside(value)
+        for name, value in values.items()
+    }
+
+
+def _inside(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return redacted(value)
+    if isinstance(value, list | tuple):
+        return [_inside(each) for each in value]
+    return value
+
+
+def _redacted(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    return redacted(event)
+
+
+def _json(value: object, **_options: object) -> str:
+    return msgspec.json.encode(value, enc_hook=str).decode()
+
+
+class PrometheusMetrics:
+    """Counters for what a person will ask later, in a registry of their own."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._calls = Counter(
+            "crossdock_vendor_calls", "Calls of vendors.", ["integration", "outcome"], registry=self.registry
+        )
+        self._call_seconds = Histogram(
+            "crossdock_vendor_call_seconds",
+            "How long vendors take.",
+            ["integration"],
+            buckets=_CALL_SECONDS,
+            registry=self.registry,
+        )
+        self._breakers = Enum(
+            "crossdock_breaker_state",
+            "Whether a vendor is called (CLOSED) or left alone (OPEN).",
+            ["integration"],
+            states=_BREAKER_STATES,
+            registry=self.registry,
+        )
+        self._unknown = Counter(
+            "crossdock_unknown_values",
+            "Values that no code table knows.",
+            ["integration", "field"],
+            registry=self.registry,
+        )
+        self._ingested = Counter(
+            "crossdock_events_ingested", "Events that came in.", ["integration"], registry=self.registry
+        )
+        self._inbox_pending = Gauge("crossdock_inbox_pending", "Deliveries that wait.", registry=self.registry)
+        self._inbox_dead = Gauge("crossdock_inbox_dead", "Deliveries that were given up.", registry=self.registry)
+        self._coalesced = Counter(
+            "crossdock_bus_coalesced", "Events that slow readers lost to newer ones.", registry=self.registry
+        )
+        self._operations = Counter(
+            "crossdock_graphql_operations", "GraphQL operations.", ["type", "outcome"], registry=self.registry
+        )
+        self._operation_seconds = Histogram(
+            "crossdock_graphql_operation_seconds",
+            "How long GraphQL operations take.",
+            ["type"],
+            buckets=_OPERATION_SECONDS,
+            registry=self.registry,
+        )
+        self._subscriptions = Gauge(
+            "crossdock_subscriptions_open", "Subscriptions that are open.", registry=self.registry
+        )
+
+    def vendor_call(self, integration: str, outcome: str, seconds: float) -> None:
+        self._calls.labels(integration, outcome).inc()
+        self._call_seconds.labels(integration).observe(seconds)
+
+    def unknown_value(self, integration: str, field: str, value: str) -> None:  # noqa: ARG002
+        """The value is no label: a vendor can send any number of them."""
+        self._unknown.labels(integration, field).inc()
+
+    def breaker(self, integration: str, state: str) -> None:
+        """`CLOSED`, `HALF_OPEN` or `OPEN`."""
+        self._breakers.labels(integration).state(state)
+
+    def events_ingested(self, integration: str, count: int) -> None:
+        self._ingested.labels(integration).inc(count)
+
+    def inbox(self, pending: int, dead: int) -> None:
+        self._inbox_pending.set(pending)
+        self._inbox_dead.set(dead)
+
+    def bus_coalesced(self, count: int) -> None:
+        self._coalesced.inc(count)
+
+    def operation(self, type: str, outcome: str, seconds: float) -> None:
+        """`type`: query, mutation or subscription."""
+        self._operations.labels(type, outcome).inc()
+        self._operation_seconds.labels(type).observe(seconds)
+
+    def subscription_opened(self) -> None:
+        self._subscriptions.inc()
+
+    def subscription_closed(self) -> None:
+        self._subscriptions.dec()
+
+    def render(self) -> bytes:
+        """All numbers as Prometheus reads them."""
+        return generate_latest(self.registry)

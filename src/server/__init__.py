@@ -1,0 +1,1 @@
+"""What runs: the application, its wiring and the command line."""

@@ -1,0 +1,104 @@
+"""Puts the parts together: settings become connectors, sources and live planes, one set per organisation."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+
+import httpx
+import msgspec
+
+from connectors.kit.integration import Integration, Secret
+from connectors.kit.registry import connector_class
+from connectors.kit.services import Services
+from resolvers.crosswalk import Link
+from resolvers.sources import Handle, Sources
+from runtime.bus import Bus, topic
+from runtime.settings import IntegrationSettings, Settings
+from runtime.store import LatestState
+from unified.events import Event
+from unified.records import Kind, Record
+
+
+class ConfigurationFault(Exception):
+    """An integration's credentials or settings do not fit its connector; says what to write instead."""
+
+
+def integration(given: IntegrationSettings, settings: Settings) -> Integration:
+    """The kit's integration. Raises `ConfigurationFault` for what the connector does not take."""
+    manifest = connector_class(given.system).manifest
+    known = {each.name for each in manifest.credentials}
+    where = f"integration {given.key!r}"
+    if "*" not in known:
+        for name in given.credentials:
+            if name not in known:
+                raise ConfigurationFault(
+                    f"{where}: there is no credential {name!r}; {given.system.value} takes {', '.join(sorted(known))}"
+                )
+    for each in manifest.credentials:
+        if each.required and each.name != "*" and each.name not in given.credentials:
+            raise ConfigurationFault(f"{where}: the credential {each.name!r} is missing ({each.description})")
+    if manifest.needs_base_url and not given.base_url.startswith(("http://", "https://")):
+        raise ConfigurationFault(f'{where}: write base_url = "https://…", the address of the vendor system')
+    try:
+        msgspec.convert(given.settings, manifest.settings)
+    except msgspec.ValidationError as fault:
+        raise ConfigurationFault(f"{where}: settings: {fault}") from None
+    return Integration(
+        key=given.key,
+        system=given.system,
+        organisation=given.organisation,
+        base_url=given.base_url,
+        credentials={name: Secret(secret.reveal()) for name, secret in given.credentials.items()},
+        settings=given.settings,
+        deadline_seconds=given.deadline_seconds,
+        rate_per_second=given.rate_per_second,
+        poll_seconds=given.poll_seconds,
+        masters=settings.masters_of(given.key),
+    )
+
+
+def connect(
+    settings: Settings, services: Services, transports: Mapping[str, httpx.AsyncBaseTransport] | None = None
+) -> dict[str, Sources]:
+    """Organisation → its sources. `transports` (by integration key) stand in for the network in tests.
+
+    Raises `ConfigurationFault` naming the first integration that cannot be made.
+    """
+    made: dict[str, Sources] = {}
+    for organisation in settings.organisations:
+        handles = []
+        for position, given in enumerate(settings.integrations_of(organisation.key)):
+            transport = (transports or {}).get(given.key)
+            own = services if transport is None else _over(services, transport)
+            one = integration(given, settings)
+            handles.append(Handle(one, connector_class(given.system)(one, own), position))
+        links = [
+            Link(link.subject, tuple((each.integration, each.number) for each in link.same))
+            for link in settings.links
+            if link.organisation == organisation.key
+        ]
+        made[organisation.key] = Sources(organisation.key, handles, links)
+    return made
+
+
+def _over(services: Services, transport: httpx.AsyncBaseTransport) -> Services:
+    """The same services over another transport."""
+    return Services(
+        transport=transport,
+        clock=services.clock,
+        metrics=services.metrics,
+        log=services.log,
+        tokens=services.tokens,
+    )
+
+
+class LivePlane:
+    """The live plane of one organisation, over the store and the bus."""
+
+    def __init__(self, organisation: str, state: LatestState, bus: Bus) -> None:
+        self._organisation, self._state, self._bus = organisation, state, bus
+
+    async def snapshot(self, kind: Kind, ids: Sequence[str] | None) -> list[Record]:
+        return await self._state.read(self._organisation, kind, ids)
+
+    def subscribe(self, kinds: Sequence[Kind]) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        return self._bus.subscribe([topic(self._organisation, kind) for kind in kinds])

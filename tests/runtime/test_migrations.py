@@ -1,0 +1,105 @@
+"""The store's tables: up, down, from several processes at once."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, inspect, text
+
+from runtime.store import Database, StoreDown, current, downgrade, engines, upgrade
+from runtime.store.tables import metadata
+
+TABLES = {"alembic_version", "crosswalk", "cursors", "inbox", "latest_state"}
+SRC = Path(__file__).parents[2] / "src"
+
+
+async def tables(url: str) -> set[str]:
+    engine = engines.create(url, durable=False)
+    async with engine.connect() as connection:
+        found = await connection.run_sync(lambda sync: set(inspect(sync).get_table_names()))
+    await engine.dispose()
+    return found
+
+
+async def test_migrations_go_up_and_down_and_up_again(url: str) -> None:
+    await upgrade(url)
+    assert await current(url) == "0001"
+    assert await tables(url) == TABLES
+    await downgrade(url)
+    assert await current(url) is None
+    assert await tables(url) == {"alembic_version"}
+    await upgrade(url)
+    await upgrade(url)
+    assert await tables(url) == TABLES
+
+
+async def test_the_migrations_make_what_the_tables_say(url: str) -> None:
+    def differences(connection: Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata))
+
+    await upgrade(url)
+    engine = engines.create(url, durable=False)
+    async with engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+    await engine.dispose()
+
+
+async def test_updates_of_latest_state_have_room_in_their_page_on_postgresql(postgresql_url: str) -> None:
+    await upgrade(postgresql_url)
+    engine = engines.create(postgresql_url, durable=False)
+    async with engine.connect() as connection:
+        options = await connection.execute(text("SELECT reloptions FROM pg_class WHERE relname = 'latest_state'"))
+        assert options.scalar_one() == ["fillfactor=50"]
+    await engine.dispose()
+
+
+async def test_processes_that_start_at_once_migrate_once(url: str) -> None:
+    """Each would fail on "table exists" if two were inside."""
+    await downgrade(url) if url.startswith("postgresql") else None
+    code = "import asyncio, sys; from runtime.store import upgrade; asyncio.run(upgrade(sys.argv[1]))"
+    started = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, url, env={"PYTHONPATH": ":".join([str(SRC), *sys.path])},
+            stderr=subprocess.PIPE,
+        )
+        for _ in range(3)
+    ]  # fmt: skip
+    ended = [(await each.communicate())[1].decode() for each in started]
+    assert ended == ["", "", ""]
+    assert [each.returncode for each in started] == [0, 0, 0]
+    assert await tables(url) == TABLES
+
+
+async def test_sqlite_keeps_what_was_acknowledged_through_a_power_cut(tmp_path: Path) -> None:
+    found = {}
+    for durable in (False, True):
+        engine = engines.create(f"sqlite:///{tmp_path}/a.db", durable=durable)
+        async with engine.connect() as connection:
+            mode = (await connection.execute(text("PRAGMA journal_mode"))).scalar_one()
+            found[durable] = (mode, (await connection.execute(text("PRAGMA synchronous"))).scalar_one())
+        await engine.dispose()
+    assert found == {False: ("wal", 1), True: ("wal", 2)}
+
+
+async def test_a_database_that_is_away_says_so() -> None:
+    database = Database("postgresql://postgres@127.0.0.1:1/none")
+    with pytest.raises(StoreDown, match=r"^the database cannot be reached or is busy$"):
+        await database.start()
+
+
+async def test_a_closed_store_takes_and_gives_nothing(database: Database) -> None:
+    await database.ping()
+    await database.aclose()
+    with pytest.raises(StoreDown, match=r"^the store is not open$"):
+        await database.ping()
+    await database.aclose()
+
+
+@pytest.mark.parametrize("url", ["mysql://host/x", "sqlite://", "sqlite:///:memory:"])
+def test_other_addresses_are_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="sqlite:///"):
+        Database(url)
