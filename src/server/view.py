@@ -1,10 +1,8 @@
 """The `/graphql` endpoint: who asks, how much, and in which context."""
 
-import json
 from typing import Any
 
 import msgspec
-from runtime.identity import Authenticator, Credentials, Principal, Unauthenticated
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
@@ -16,6 +14,7 @@ from graph.schema import Schema
 from resolvers.context import Context, Live
 from resolvers.loaders import Loaders
 from resolvers.sources import Sources
+from runtime.identity import Authenticator, Credentials, Principal, Unauthenticated
 
 
 def refusal(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
@@ -121,11 +120,8 @@ class View(GraphQL[Context, None]):
         context.__dict__.update(self._context(principal).__dict__)
         return await super().on_ws_connect(context)
 
-    def encode_json(self, data: object) -> str | bytes:
-        try:
-            return msgspec.json.encode(data)
-        except (TypeError, msgspec.MsgspecError):
-            return json.dumps(data)
+    def encode_json(self, data: object) -> str:
+        return msgspec.json.encode(data).decode()  # text: graphql-transport-ws takes no binary messages
 
 
 class SocketContext(Context):
