@@ -44,7 +44,7 @@ class SapEwm(StandIn):
         return self.logon.logins
 
 
-def create(world: World, *, page_size: int = 100, token_seconds: int = 3600, **_options: Any) -> list[StandIn]:
+def create(world: World, *, page_size: int = 100, token_seconds: int = 3600, **_options: Any) -> list[SapEwm]:
     """West and north. `page_size`: rows in one answer at most; `token_seconds`: life of an OAuth2 token."""
     return [SapEwm(world, system, page_size=page_size, token_seconds=token_seconds) for system in ("west", "north")]
 

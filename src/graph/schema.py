@@ -40,4 +40,3 @@ def make_schema(report: Report) -> Schema:
         config=StrawberryConfig(scalar_map=SCALARS),
         federation_version="2.9",
     )
-

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-import httpx
 import jwt
 
 from runtime import jwks
@@ -257,7 +256,7 @@ class Chain:
 
 
 def from_settings(
-    settings: Settings, *, clock: Clock | None = None, transport: httpx.AsyncBaseTransport | None = None
+    settings: Settings, *, clock: Clock | None = None, transport: jwks.Transport | None = None
 ) -> Authenticator:
     """What the settings ask for. `transport` is for the issuer's keys."""
     clock = clock or SystemClock()
@@ -273,7 +272,7 @@ def from_settings(
     return Chain(found)
 
 
-def _keys(settings: JwtSettings, clock: Clock, transport: httpx.AsyncBaseTransport | None) -> Keys:
+def _keys(settings: JwtSettings, clock: Clock, transport: jwks.Transport | None) -> Keys:
     if settings.secret is not None:
         return SecretKey(settings.secret)
     if settings.jwks_url is not None:

@@ -22,6 +22,7 @@ _MAX_BYTES = 1_048_576
 _FAMILIES = {"RS": "RSA", "PS": "RSA", "ES": "EC"}
 
 Fetch = Callable[[], Awaitable[bytes]]
+Transport = httpx.AsyncBaseTransport
 
 
 class NoKeys(Exception):
@@ -100,7 +101,7 @@ class Jwks:
         return fitting[0] if len(fitting) == 1 or (fitting and kid is not None) else None
 
 
-def from_url(url: str, *, clock: Clock, transport: httpx.AsyncBaseTransport | None = None) -> Jwks:
+def from_url(url: str, *, clock: Clock, transport: Transport | None = None) -> Jwks:
     """Keys behind an address. Redirects are not followed: the address is what was configured."""
     client: httpx.AsyncClient | None = None
 

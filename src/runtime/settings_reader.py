@@ -31,11 +31,10 @@ class Reader(Values):
         super().__init__(source, environ)
         # of all that is named, also where the table has faults: one mistake should not look like two
         self._organisations = _names(source.tables.get("organisations"), "key") or ["default"]
-        self._owners = {
-            each["key"]: str(each.get("organisation", "default"))
-            for each in _dicts(source.tables.get("integrations"))
-            if isinstance(each.get("key"), str)
-        }
+        self._owners: dict[str, str] = {}
+        for each in _dicts(source.tables.get("integrations")):
+            if isinstance(each.get("key"), str):
+                self._owners.setdefault(each["key"], str(each.get("organisation", "default")))
 
     def settings(self) -> Settings | None:
         """All settings, or null when there is a fault."""

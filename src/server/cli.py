@@ -29,9 +29,9 @@ def _fail(text: str) -> typer.Exit:
 def serve(config: _Config = DEFAULT) -> None:
     """Starts the server; prints its address when it is ready; Ctrl-C stops it cleanly."""
     import uvicorn
-    from runtime.telemetry import configure_logging
 
     from runtime.settings import SettingsError, load
+    from runtime.telemetry import configure_logging
     from server.app import create_app
     from server.wiring import ConfigurationFault
 

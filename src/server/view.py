@@ -1,5 +1,6 @@
 """The `/graphql` endpoint: who asks, how much, and in which context."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.exceptions import ConnectionRejectionError
+from strawberry.http.streaming import HTTPStreamTransport, SSETransport
 
 from graph.schema import Schema
 from resolvers.context import Context, Live
@@ -26,8 +28,34 @@ class BodyTooLarge(Exception):
     """The body is longer than the server takes."""
 
 
+class LineFeedSse(SSETransport):
+    """Server-sent events as graphql-sse clients read them: LF frames, and only for who prefers a stream.
+
+    Strawberry's CR LF frames are not parsed by urql and Hive, and it takes any mention of the media type in
+    `Accept` for a wish, although urql mentions it with every query.
+    """
+
+    def accepts(self, accept: str) -> bool:
+        best, wanted = 0.0, ""
+        for part in accept.split(","):
+            name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+            quality = next((value[2:] for value in parameters if value.startswith("q=")), "1")
+            weight = float(quality) if quality.replace(".", "", 1).isdigit() else 0.0
+            if weight > best:
+                best, wanted = weight, name
+        return wanted == "text/event-stream"
+
+    def encode_event(self, event: str, data: str | None = None) -> str:
+        return super().encode_event(event, data).replace("\r\n", "\n")
+
+    def encode_comment(self, comment: str) -> str:
+        return f": {comment}\n\n"
+
+
 class View(GraphQL[Context, None]):
     """Strawberry's view with our principal, contexts and limits."""
+
+    stream_transport_classes_by_protocol: Mapping[str, type[HTTPStreamTransport]] = {"graphql-sse": LineFeedSse}
 
     def __init__(
         self,
@@ -40,7 +68,7 @@ class View(GraphQL[Context, None]):
         max_body_bytes: int,
     ) -> None:
         super().__init__(schema, graphql_ide=None, keep_alive=True, keep_alive_interval=20,
-                         subscription_protocols=("graphql-transport-ws",))  # fmt: skip
+                         subscription_protocols=("graphql-transport-ws", "graphql-sse"))  # fmt: skip
         self._authenticator, self._organisations, self._live = authenticator, organisations, live
         self._cursor_key, self._max_body_bytes = cursor_key, max_body_bytes
 

@@ -1,17 +1,21 @@
 """The store's tables: up, down, from several processes at once."""
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from runtime.store import Database, StoreDown, current, downgrade, engines, upgrade
+from runtime.store import CursorStore, Database, StoreDown, current, downgrade, engines, upgrade
 from runtime.store.tables import metadata
+from runtime.store.writer import Operation
 
 TABLES = {"alembic_version", "crosswalk", "cursors", "inbox", "latest_state"}
 SRC = Path(__file__).parents[2] / "src"
@@ -85,10 +89,66 @@ async def test_sqlite_keeps_what_was_acknowledged_through_a_power_cut(tmp_path: 
     assert found == {False: ("wal", 1), True: ("wal", 2)}
 
 
+async def test_durable_operations_are_written_through_the_durable_engine(tmp_path: Path) -> None:
+    async def synchronous(connection: AsyncConnection, rows: Sequence[None]) -> list[int]:
+        return [(await connection.execute(text("PRAGMA synchronous"))).scalar_one() for _ in rows]
+
+    database = Database(f"sqlite:///{tmp_path}/a.db")
+    await database.start()
+    quick: Operation[None, int] = Operation("quick", synchronous)
+    durable: Operation[None, int] = Operation("durable", synchronous, durable=True)
+    assert await database.writer.submit(quick, [None]) == [1]
+    assert await database.writer.submit(durable, [None]) == [2]
+    await database.aclose()
+
+
 async def test_a_database_that_is_away_says_so() -> None:
     database = Database("postgresql://postgres@127.0.0.1:1/none")
-    with pytest.raises(StoreDown, match=r"^the database cannot be reached or is busy$"):
+    with pytest.raises(
+        StoreDown, match=r"^the database cannot be opened: .*Connect call failed \('127\.0\.0\.1', 1\)$"
+    ):
         await database.start()
+
+
+async def test_a_database_that_does_not_exist_is_named(postgresql_url: str) -> None:
+    with pytest.raises(StoreDown, match=r'^the database cannot be opened: database "absent" does not exist$'):
+        await Database(f"{postgresql_url.rsplit('/', 1)[0]}/absent").start()
+
+
+async def test_a_database_that_goes_away_while_it_is_read_says_so_and_is_used_again_when_it_is_back(
+    postgresql_url: str,
+) -> None:
+    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
+    database = Database(postgresql_url)
+    await database.start()
+    async with database.reading() as killer:
+        own = (await killer.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+
+        async def read() -> None:
+            async with database.reading() as victim:
+                await victim.execute(text("SELECT 1"))
+                await killer.execute(text(f"{others} {own}"))
+                await victim.execute(text("SELECT 1"))
+
+        with pytest.raises(StoreDown, match=r"^the database went away or is busy$"):
+            await read()
+    await database.ping()
+    await database.aclose()
+
+
+async def test_a_database_that_is_locked_for_too_long_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "BUSY_SECONDS", 0)
+    database = Database(f"sqlite:///{tmp_path}/a.db")
+    await database.start()
+    other = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreDown, match=r"^the database went away or is busy$"):
+        await CursorStore(database).put("acme", "plm", "changes", "1")
+    other.execute("ROLLBACK")
+    other.close()
+    await CursorStore(database).put("acme", "plm", "changes", "2")
+    assert await CursorStore(database).get("acme", "plm", "changes") == "2"
+    await database.aclose()
 
 
 async def test_a_closed_store_takes_and_gives_nothing(database: Database) -> None:

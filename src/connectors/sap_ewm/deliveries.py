@@ -11,11 +11,11 @@ import msgspec
 from connectors.kit.integration import Origin
 from connectors.sap_ewm import asking, mapping, wire
 from connectors.sap_ewm.asking import Asked, Column
-from connectors.sap_ewm.odata import OData, Params, Rows, any_of, blocks
+from connectors.sap_ewm.odata import OData, Params, Rows, all_of, any_of, blocks, literal
 from connectors.sap_ewm.settings import Rules, Settings
 from unified import queries
 from unified.queries import ListQuery, OrderBy, SourcePage
-from unified.records import Order, OrderKind
+from unified.records import Order, OrderKind, OrderStatus
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +105,7 @@ class Deliveries:
         found: list[Order] = []
         cursor: str | None = None
         while True:
-            page = await self.page(service, [("$filter", " or ".join(conditions))], cursor)
+            page = await self.page(service, [("$filter", " or ".join(conditions)), ("$orderby", service.key)], cursor)
             found += self._orders(service, page)
             cursor = page.next
             if cursor is None:
@@ -127,6 +127,13 @@ class Deliveries:
         conditions, order, sorted_ = self._asked(service, query)
         if conditions.nothing:
             return SourcePage(records=[], total=0)
+        by_items = self._by_items(query)
+        if by_items:
+            found, after = await self._through_items(service, query, conditions, by_items, inner)
+            following = f"{service.prefix}?{after}" if after else None
+            if following is None and index + 1 < len(chosen):
+                following = f"{chosen[index + 1].prefix}?"
+            return SourcePage(records=found, next=following)
         counted = conditions.whole and not inner and len(chosen) == 1
         params = self._params(conditions, order, query)
         page = await self.page(service, params + [("$inlinecount", "allpages")] * counted, inner or None)
@@ -139,6 +146,52 @@ class Deliveries:
             total=page.count if counted else None,
             sorted=sorted_ and len(chosen) == 1,
         )
+
+    def _by_items(self, query: ListQuery[queries.OrderFilter]) -> list[str]:
+        """What the filter says of items: a head cannot be asked for it, but its items can."""
+        conditions = []
+        statuses = query.filter.statuses
+        if statuses is not None and set(statuses) <= {OrderStatus.OPEN, OrderStatus.IN_PROGRESS}:
+            conditions.append("CompletionStatus ne '9'")
+        if query.filter.item_number is not None and self._settings.plain_numbers:
+            conditions.append(any_of("Product", asking.item_spellings(query.filter.item_number)))
+        return conditions
+
+    async def _through_items(
+        self,
+        service: Service,
+        query: ListQuery[queries.OrderFilter],
+        asked: Asked,
+        by_items: list[str],
+        cursor: str,
+    ) -> tuple[list[Order], str | None]:
+        """Keys of the next items first, then their heads: without it all deliveries ever made would be read.
+
+        The cursor is the last key, so that a page costs the same wherever it is.
+        """
+        codes = query.filter.warehouses or self._settings.warehouses
+        conditions = [any_of("Warehouse", codes), *by_items] if codes else by_items
+        last = parse_qs(cursor, strict_parsing=True)["after"][0] if cursor else None
+        if last is not None:
+            conditions = [f"{service.key} gt {literal(last)}", *conditions]
+        rows = self._settings.page_rows
+        items: Rows[Any] = await self._odata.v2(
+            self._settings.v2_path + service.items,
+            service.item,
+            [
+                ("$select", f"{service.key},{service.item_key}"),
+                ("$filter", all_of(conditions)),
+                ("$orderby", f"{service.key},{service.item_key}"),
+                ("$top", str(rows)),
+            ],
+        )
+        keys = list(dict.fromkeys(getattr(item, service.attribute) for item in items.rows))
+        blocks_of = blocks([any_of(service.key, [key]) for key in keys])
+        heads = await asyncio.gather(
+            *(self._read(service, [all_of([*asked.conditions, f"({' or '.join(block)})"])]) for block in blocks_of)
+        )
+        after = urlencode({"after": keys[-1]}) if keys and items.next else None
+        return [order for found in heads for order in found], after
 
     async def _merged(
         self, chosen: Sequence[Service], query: ListQuery[queries.OrderFilter], cursor: str | None

@@ -119,6 +119,7 @@ class Traccar(Connector):
         if ids is None:
             every = await self.api.get("/devices", list[wire.Device])
             return every.value, every.origin
+        wanted = set(ids)
         try:
             some = await self.api.get("/devices", list[wire.Device], params=[("id", each) for each in ids])
         except NotFound:
@@ -128,10 +129,9 @@ class Traccar(Connector):
             if len(ids) == 1:
                 raise
         else:
-            return some.value, some.origin
+            return [each for each in some.value if each.id in wanted], some.origin
         # One id that this server refuses must not hide the others: those that may be seen are in the whole list
         found, origin = await self._devices(None)
-        wanted = set(ids)
         return [each for each in found if each.id in wanted], origin
 
     async def _positions(self) -> tuple[list[wire.Position], Origin]:
@@ -348,15 +348,14 @@ class Traccar(Connector):
             await self.fleet.know()
             named = self.fleet.by_words(news.unnamed.unique_id, news.unnamed.name)
             if named is None:
-                self._unknown_device()
+                self._unknown_devices(1)
             else:
                 positions.append(msgspec.structs.replace(news.unnamed.position, device_id=named.id))
         if positions:
-            await self.fleet.know(each.device_id for each in positions)
+            self._unknown_devices(await self.fleet.know(each.device_id for each in positions))
         for index, position in enumerate(positions):
             known = self._device_of(position, news.forwarded)
             if known is None:
-                self._unknown_device()
                 continue
             self.fleet.put_position(position)
             found.append(
@@ -392,8 +391,9 @@ class Traccar(Connector):
             self.fleet.put_device(known)
         return known
 
-    def _unknown_device(self) -> None:
-        self.services.log.info("vendor.unknown_device", integration=self.integration.key)
+    def _unknown_devices(self, count: int) -> None:
+        if count:
+            self.services.log.info("vendor.unknown_devices", integration=self.integration.key, count=count)
 
     # --- forwarded messages
 

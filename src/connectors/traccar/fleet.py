@@ -1,10 +1,12 @@
 """What is known of the fleet while messages come in: a position names its device by id only."""
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final, Protocol, TypeVar
 
+from connectors.kit.errors import MappingFailed
 from connectors.kit.services import Clock
 from connectors.traccar import mapping, wire
 
@@ -58,9 +60,12 @@ class Fleet:
                 named.append(each)
         return named[0] if unique_id is None and len(named) == 1 else None
 
-    async def know(self, ids: Iterable[int] = (), *, positions: bool = False) -> None:
+    async def know(self, ids: Iterable[int] = (), *, positions: bool = False) -> int:
         """Makes the devices known, with at most one call for all of them; those that the account may not see
-        stay unknown. `positions` makes the last positions known as well, once. Raises `VendorError`."""
+        stay unknown. `positions` makes the last positions known as well, once. Raises `VendorError`.
+
+        Returns how many were asked for and stay unknown."""
+        absent: list[int] = []
         async with self._lock:
             if not self._loaded:
                 for device in await self._source.devices(None):
@@ -72,20 +77,22 @@ class Fleet:
             if missing:
                 for device in await self._source.devices(missing):
                     self.put_device(device)
-                for absent in missing:
-                    if absent not in self._devices:
-                        _put(self._unseen, absent, now + ASK_AGAIN_SECONDS)
+                absent = [each for each in missing if each not in self._devices]
+                for each in absent:
+                    _put(self._unseen, each, now + ASK_AGAIN_SECONDS)
             if positions and not self._has_positions:
                 for position in await self._source.positions():
-                    self.put_position(position)
+                    with contextlib.suppress(MappingFailed):  # one without a time is of no use here
+                        self.put_position(position)
                 self._has_positions = True
+        return len(absent)
 
     def put_device(self, device: wire.Device) -> None:
         self._unseen.pop(device.id, None)
         _put(self._devices, device.id, device)
 
     def put_position(self, position: wire.Position) -> None:
-        """Keeps it when it is newer than what is known, by its time, then by its id."""
+        """Keeps it when it is newer than what is known, by its time, then by its id. Raises `MappingFailed`."""
         known = self._positions.get(position.device_id)
         if known is not None and _age(known) > _age(position):
             return

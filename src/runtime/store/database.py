@@ -1,11 +1,12 @@
 """A store: its engines, its writer, its revision."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from runtime.clock import Clock, SystemClock
@@ -33,8 +34,9 @@ class Database:
         """Migrates to the newest revision and starts the writer. Raises `StoreDown` when the database is away."""
         try:
             await schema.upgrade(self.url)
-        except (OperationalError, InterfaceError, OSError) as error:
-            raise StoreDown("the database cannot be reached or is busy") from error
+        except (DBAPIError, OSError) as error:
+            # what the driver says (no such database, no such role) is what the operator needs
+            raise StoreDown(f"the database cannot be opened: {getattr(error, 'orig', error)}") from error
         self._engine = engines.create(self.url, durable=False)
         self._durable = engines.create(self.url, durable=True) if self.dialect == "sqlite" else self._engine
         self.writer.start()
@@ -50,25 +52,40 @@ class Database:
 
     async def ping(self) -> None:
         """Raises `StoreDown` unless the database answers."""
-        try:
-            async with self.reading() as connection:
-                await connection.execute(text("SELECT 1"))
-        except (DBAPIError, OSError) as error:
-            raise StoreDown("the database does not answer") from error
+        async with self.reading() as connection:
+            await connection.execute(text("SELECT 1"))
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection to read with; what it sees does not change while it is open on SQLite."""
-        if self._engine is None:
-            raise StoreDown("the store is not open")
-        async with self._engine.connect() as connection:
+        """A connection to read with. Raises `StoreDown` when the database is away, also while it is in use."""
+        async with _connection(self._engine) as connection:
             yield connection
 
     async def _transact(self, operation: Operation[Any, Any], rows: Sequence[Any]) -> Sequence[Any]:
-        engine = self._durable if operation.durable else self._engine
-        if engine is None:
-            raise StoreDown("the store is not open")
-        async with engine.connect() as connection:
+        async with _connection(self._durable if operation.durable else self._engine) as connection:
             await connection.execution_options(writes=True)
             async with connection.begin():
                 return await operation.write(connection, rows)
+
+
+@asynccontextmanager
+async def _connection(engine: AsyncEngine | None) -> AsyncIterator[AsyncConnection]:
+    if engine is None:
+        raise StoreDown("the store is not open")
+    async with AsyncExitStack() as stack:
+        try:
+            connection = await stack.enter_async_context(engine.connect())
+        except (DBAPIError, PoolExhausted, OSError) as error:
+            raise StoreDown("the database cannot be reached") from error
+        try:
+            yield connection
+        except (DBAPIError, OSError) as error:
+            if not _away(error):
+                raise
+            raise StoreDown("the database went away or is busy") from error
+
+
+def _away(error: DBAPIError | OSError) -> bool:
+    """Whether it is the database's state and not what was written: a lost connection has many names in asyncpg."""
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    return lost or isinstance(error, OSError | OperationalError | InterfaceError | InternalError)

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
 
-from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runtime.clock import Clock
@@ -49,7 +48,10 @@ class _Job:
 
 
 class Writer:
-    """`transact` runs an operation in a transaction of its own. `start` and `aclose` belong to the database."""
+    """`transact` runs an operation in a transaction of its own, and raises `StoreDown` when the database is away.
+
+    `start` and `aclose` belong to the database.
+    """
 
     def __init__(
         self, transact: Transact, *, clock: Clock, limit: int = BATCH_ROWS, seconds: float = BATCH_SECONDS
@@ -92,6 +94,12 @@ class Writer:
                 await self._write(operation, [(job, row) for job in jobs for row in job.rows])
                 for job in jobs:
                     _answer(job)
+        while not self._queue.empty():  # producers that were waiting for room when the writer was told to end
+            job_or_end = self._queue.get_nowait()
+            if job_or_end is not None:
+                job_or_end.error = StoreDown("the store is not open")
+                _answer(job_or_end)
+            await asyncio.sleep(0)
 
     async def _batch(self) -> tuple[list[_Job], bool]:
         """The next jobs; false when the writer is to end after them."""
@@ -117,9 +125,7 @@ class Writer:
         """Writes the rows; after a failure, each half on its own."""
         try:
             results = await self._transact(operation, [row for _, row in rows])
-        except (OperationalError, InterfaceError, OSError) as error:
-            down = StoreDown(f"{operation.name}: the database cannot be reached or is busy")
-            down.__cause__ = error
+        except StoreDown as down:
             for job, _ in rows:
                 job.error = job.error or down
         except Exception as error:  # noqa: BLE001  whatever a driver raises for a row goes to its producer; the task goes on

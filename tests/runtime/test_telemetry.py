@@ -1,0 +1,147 @@
+"""Logs without secrets, numbers in a registry of their own."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import prometheus_client
+import pytest
+import structlog
+
+from runtime.settings import SecretText
+from runtime.telemetry import PrometheusMetrics, configure_logging, logger, redacted
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield io.StringIO()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def lines(stream: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_line_is_json_with_what_was_bound(stream: io.StringIO) -> None:
+    configure_logging(stream=stream)
+    logger(integration="plm").warning("vendor.unavailable", status=503)
+    (line,) = lines(stream)
+    assert str(line.pop("timestamp")).endswith("Z")
+    assert line == {"event": "vendor.unavailable", "integration": "plm", "status": 503, "level": "warning"}
+
+
+def test_on_a_terminal_a_line_is_key_value(stream: io.StringIO) -> None:
+    configure_logging(stream=stream, json=False)
+    logger().info("server.started", port=8000, password="hidden")
+    assert stream.getvalue().rstrip().endswith("server.started password=*** port=8000")
+
+
+def test_what_is_below_the_level_is_left_out(stream: io.StringIO) -> None:
+    configure_logging(stream=stream, level="warning")
+    log = logger()
+    log.info("quiet")
+    log.error("loud")
+    assert [line["event"] for line in lines(stream)] == ["loud"]
+
+
+def test_secrets_are_masked_by_the_names_of_their_keys(stream: io.StringIO) -> None:
+    configure_logging(stream=stream)
+    logger().info(
+        "request",
+        headers={"Authorization": "Bearer x", "accept": "json", "X-API-Key": "k"},
+        parts=[{"client_secret": "s", "id": 1}],
+        given=SecretText("hidden"),
+    )
+    (line,) = lines(stream)
+    assert line["headers"] == {"Authorization": "***", "accept": "json", "X-API-Key": "***"}
+    assert line["parts"] == [{"client_secret": "***", "id": 1}]
+    assert line["given"] == "SecretText(***)"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "password",
+        "passwd",
+        "passphrase",
+        "access_token",
+        "apiKey",
+        "api_key",
+        "cookie",
+        "signature",
+        "JWT",
+        "private_key",
+    ],
+)
+def test_a_name_that_sounds_secret_is_masked(name: str) -> None:
+    assert redacted({name: "x"}) == {name: "***"}
+
+
+def test_other_names_are_not_masked() -> None:
+    assert redacted({"key": "plm", "passenger": "p", "status": 1}) == {"key": "plm", "passenger": "p", "status": 1}
+
+
+def test_libraries_speak_in_the_same_lines(stream: io.StringIO) -> None:
+    configure_logging(stream=stream)
+    logging.getLogger("uvicorn.error").info("not this")
+    logging.getLogger("uvicorn.error").error("it broke")
+    (line,) = lines(stream)
+    assert (line["event"], line["level"], line["logger"]) == ("it broke", "error", "uvicorn.error")
+
+
+def test_an_exception_is_told_with_its_traceback(stream: io.StringIO) -> None:
+    configure_logging(stream=stream)
+    logger().error("task.crashed", exc_info=ValueError("boom"))
+    (line,) = lines(stream)
+    assert line["exception"] == "ValueError: boom"
+
+
+def test_every_number_is_counted_under_its_labels() -> None:
+    metrics = PrometheusMetrics()
+    metrics.vendor_call("plm", "ok", 0.02)
+    metrics.vendor_call("plm", "ok", 3.0)
+    metrics.vendor_call("plm", "down", 0.5)
+    metrics.unknown_value("plm", "status", "weird")
+    metrics.unknown_value("plm", "status", "weirder")
+    metrics.breaker("plm", "CLOSED")
+    metrics.breaker("plm", "OPEN")
+    metrics.events_ingested("traccar", 7)
+    metrics.inbox(3, 1)
+    metrics.bus_coalesced(5)
+    metrics.operation("query", "ok", 0.01)
+    metrics.subscription_opened()
+    metrics.subscription_opened()
+    metrics.subscription_closed()
+
+    def value(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(name, labels)
+
+    assert value("crossdock_vendor_calls_total", integration="plm", outcome="ok") == 2
+    assert value("crossdock_vendor_calls_total", integration="plm", outcome="down") == 1
+    assert value("crossdock_vendor_call_seconds_bucket", integration="plm", le="0.025") == 1
+    assert value("crossdock_vendor_call_seconds_sum", integration="plm") == 3.52
+    assert value("crossdock_unknown_values_total", integration="plm", field="status") == 2
+    assert value("crossdock_breaker_state", integration="plm", crossdock_breaker_state="OPEN") == 1
+    assert value("crossdock_breaker_state", integration="plm", crossdock_breaker_state="CLOSED") == 0
+    assert value("crossdock_events_ingested_total", integration="traccar") == 7
+    assert value("crossdock_inbox_pending") == 3
+    assert value("crossdock_inbox_dead") == 1
+    assert value("crossdock_bus_coalesced_total") == 5
+    assert value("crossdock_graphql_operations_total", type="query", outcome="ok") == 1
+    assert value("crossdock_graphql_operation_seconds_count", type="query") == 1
+    assert value("crossdock_subscriptions_open") == 1
+
+
+def test_the_registry_is_its_own() -> None:
+    """Two servers in one process (tests) do not meet, and the global registry stays as it was."""
+    first, second = PrometheusMetrics(), PrometheusMetrics()
+    first.bus_coalesced(1)
+    assert b"crossdock_bus_coalesced_total 1.0\n" in first.render()
+    assert b"crossdock_bus_coalesced_total 0.0\n" in second.render()
+    assert b"crossdock" not in prometheus_client.generate_latest()
+    assert first.content_type.startswith("text/plain")
