@@ -65,6 +65,12 @@ def configure_logging(*, stream: TextIO, level: str = "info", json: bool | None 
     root.handlers[:] = [handler]
     # libraries speak up when something is wrong; what they do all day is not for this log
     root.setLevel(max(threshold, logging.WARNING))
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        # uvicorn gives its loggers handlers of their own unless it is told not to; its lines belong here too
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = True
+        library.setLevel(logging.NOTSET)
 
 
 def logger(**bound: object) -> Log:
