@@ -5,6 +5,7 @@ from enum import Enum
 from typing import Any
 
 import strawberry
+from strawberry.utils.str_converters import to_camel_case
 
 from resolvers.errors import BadInput
 from unified import queries, records
@@ -251,18 +252,13 @@ def _order_by(kind: str, names: tuple[str, ...]) -> Any:
     members: Any = Enum(f"{kind}OrderField", {name.upper(): name for name in names})  # type: ignore[misc]
     field_enum: Any = strawberry.enum(members, description=f"What {kind} lists sort by.")
     for value in field_enum.__strawberry_definition__.values:
-        value.description = f"By `{_camel(names[0] if value is None else str(value.value))}`."
+        value.description = f"By `{to_camel_case(str(value.value))}`."
     namespace = {
         "__annotations__": {"field": field_enum, "direction": Direction},
         "field": strawberry.field(description="What to sort by."),
         "direction": strawberry.field(description="Which way.", default=Direction.ASC),
     }
     return strawberry.input(type(f"{kind}OrderBy", (), namespace), description=f"One sort key of a {kind} list.")
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(word.capitalize() for word in rest)
 
 
 ORDERS: dict[str, Any] = {kind: _order_by(kind, names) for kind, names in _SORTABLE.items()}

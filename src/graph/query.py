@@ -10,7 +10,7 @@ from graph.fields import computed, parse_id
 from graph.info import Info
 from graph.types.base import Connection, Node
 from graph.types.equipment import Equipment
-from graph.types.items import MAX_LEVELS, Bom, Item
+from graph.types.items import Bom, Item, bounded_levels
 from graph.types.missions import Mission, Unit
 from graph.types.orders import InventoryBalance, Location, Order, WarehouseOrder, WarehouseTask
 from graph.types.vehicles import Booking, Geofence, PriceEstimate, Vehicle
@@ -158,8 +158,6 @@ class Query:
     ) -> Connection[Bom]:
         if not 1 <= len(filter.item_numbers) <= 50:
             raise BadInput("`itemNumbers` takes 1 to 50 part numbers")
-        if filter.max_levels is not None and not 1 <= filter.max_levels <= MAX_LEVELS:
-            raise BadInput(f"`maxLevels` is 1 to {MAX_LEVELS}")
         spelt = lookup.spelt_by_master(info.context, filter.item_numbers)
         found: Any = await list_records(
             info.context,
@@ -169,7 +167,7 @@ class Query:
                 view=filter.view,
                 revision_rule=filter.revision_rule,
                 revision=filter.revision,
-                max_levels=filter.max_levels,
+                max_levels=bounded_levels(filter.max_levels),
             ),
             first=first,
             after=after,

@@ -8,12 +8,13 @@ of those that answered and note the failure of the others.
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from contextlib import aclosing
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from aiodataloader import DataLoader
 
 from connectors.kit.errors import ConnectorError, NotFound
-from connectors.kit.paging import blocks
+from connectors.kit.paging import blocks, pages
 from connectors.kit.protocols import LISTINGS, BomRequest, can_read
 from resolvers.context import Context
 from resolvers.sources import Asked, Handle, ask
@@ -672,13 +673,9 @@ def _bare(key: str, numbers: Sequence[Number]) -> str:
 async def _collect(method: Any, query: ListQuery[Any]) -> list[Any]:
     """The pages of a list up to `OPEN_ROWS` rows."""
     rows: list[Any] = []
-    cursor: str | None = None
-    seen: set[str | None] = set()
-    while cursor not in seen and len(rows) < OPEN_ROWS:
-        seen.add(cursor)
-        page = await method(query, cursor)
-        rows += page.records
-        cursor = page.next
-        if cursor is None:
-            break
+    async with aclosing(pages(lambda cursor: method(query, cursor))) as walk:
+        async for page in walk:
+            rows += page.records
+            if len(rows) >= OPEN_ROWS:
+                break
     return rows

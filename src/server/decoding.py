@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import msgspec
+from strawberry.utils.str_converters import to_camel_case
 
 from connectors.kit.errors import BadPayload, Unreadable
 from connectors.kit.http import OutcomeKind, by_status
@@ -85,7 +86,7 @@ def _shown(value: Any) -> dict[str, Any]:
 
 def _fields(value: msgspec.Struct) -> dict[str, Any]:
     return {
-        _camel(name): _plain(getattr(value, name))
+        to_camel_case(name): _plain(getattr(value, name))
         for name in value.__struct_fields__
         if name != "id" and not (name in _HIDDEN and not hasattr(value, "external_id"))
     }
@@ -100,11 +101,6 @@ def _plain(value: Any) -> Any:
         case Enum():
             return value.name
     return value
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(word.capitalize() for word in rest)
 
 
 def _line(value: dict[str, Any]) -> str:

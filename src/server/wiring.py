@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 
 import httpx
 import msgspec
@@ -68,7 +69,7 @@ def connect(
         handles = []
         for position, given in enumerate(settings.integrations_of(organisation.key)):
             transport = (transports or {}).get(given.key)
-            own = services if transport is None else _over(services, transport)
+            own = services if transport is None else replace(services, transport=transport)
             one = integration(given, settings)
             handles.append(Handle(one, connector_class(given.system)(one, own), position))
         links = [
@@ -78,17 +79,6 @@ def connect(
         ]
         made[organisation.key] = Sources(organisation.key, handles, links)
     return made
-
-
-def _over(services: Services, transport: httpx.AsyncBaseTransport) -> Services:
-    """The same services over another transport."""
-    return Services(
-        transport=transport,
-        clock=services.clock,
-        metrics=services.metrics,
-        log=services.log,
-        tokens=services.tokens,
-    )
 
 
 class LivePlane:

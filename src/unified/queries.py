@@ -5,7 +5,6 @@ so that pushing it down is only ever an optimisation. `SourcePage.total` is the 
 whole query matches; null when the vendor has none, or when the connector did not push the whole filter down.
 """
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -321,6 +320,3 @@ def sort_value(record: Record, order_by: OrderBy) -> tuple[int, Any]:
     """A comparable for one sort key, ascending; a null sorts after every value."""
     value = getattr(record, order_by.field)
     return (1, 0) if value is None else (0, getattr(value, "value", value))
-
-
-Sorter = Callable[[Record], Any]

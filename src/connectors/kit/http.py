@@ -389,7 +389,7 @@ class Api:
             except VendorError:
                 self._well_again()  # the vendor is there; it said no
                 raise
-            except BaseException:
+            except BaseException:  # cancelled, or a bug: the half-open breaker must let another try
                 self.breaker.abandon()
                 raise
             else:

@@ -1,6 +1,6 @@
 """Walking through pages: an async generator whose state dies with it, guarded against loops."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from typing import TypeVar
 
 from connectors.kit.errors import BadPayload
@@ -12,7 +12,7 @@ K = TypeVar("K")
 MAX_PAGES = 10_000
 
 
-async def pages(fetch: Callable[[str | None], Awaitable[SourcePage[R]]]) -> AsyncIterator[SourcePage[R]]:
+async def pages(fetch: Callable[[str | None], Awaitable[SourcePage[R]]]) -> AsyncGenerator[SourcePage[R], None]:
     """All pages from the first on. A vendor that gives the same cursor twice is an error, not a loop."""
     seen: set[str] = set()
     cursor: str | None = None

@@ -3,7 +3,6 @@
 import asyncio
 import contextvars
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -122,5 +121,3 @@ class Reading:
 
 
 current_reading: contextvars.ContextVar[Reading | None] = contextvars.ContextVar("reading", default=None)
-
-Sleep = Callable[[float], Awaitable[None]]

@@ -8,6 +8,7 @@ import strawberry
 from graph.fields import accepts, by_id, computed, joined, plain
 from graph.info import Info
 from graph.types.base import Sourced
+from resolvers.errors import BadInput
 from resolvers.loaders import Number, Structure
 from unified import records
 from unified.records import Kind
@@ -63,7 +64,7 @@ class Item(Sourced):
     ) -> Annotated["Bom", strawberry.lazy("graph.types.items")] | None:
         item: records.Item = self  # type: ignore[assignment]
         found: records.Bom | None = await info.context.loaders.structures.load(
-            Structure(item.source.integration, item.number, view, revision_rule, revision, _bounded(max_levels))
+            Structure(item.source.integration, item.number, view, revision_rule, revision, bounded_levels(max_levels))
         )
         return found  # type: ignore[return-value]
 
@@ -75,7 +76,7 @@ class Item(Sourced):
     ) -> list[Annotated["WhereUsed", strawberry.lazy("graph.types.items")]]:
         item: records.Item = self  # type: ignore[assignment]
         found: tuple[records.WhereUsed, ...] = await info.context.loaders.where_used.load(
-            (item.source.integration, item.number, _bounded(levels) or 1)
+            (item.source.integration, item.number, bounded_levels(levels) or 1)
         )
         return list(found)  # type: ignore[arg-type]
 
@@ -83,9 +84,8 @@ class Item(Sourced):
     resolve_reference = by_id(Kind.ITEM)
 
 
-def _bounded(levels: int | None) -> int | None:
-    from resolvers.errors import BadInput
-
+def bounded_levels(levels: int | None) -> int | None:
+    """The levels that were asked for. Raises `BadInput` for fewer than 1 or more than `MAX_LEVELS`."""
     if levels is not None and not 1 <= levels <= MAX_LEVELS:
         raise BadInput(f"levels are {levels}; ask for 1 to {MAX_LEVELS}")
     return levels
