@@ -18,6 +18,7 @@ class Subject(Enum):
     ITEM = "ITEM"
     VEHICLE = "VEHICLE"
     ORDER = "ORDER"
+    EQUIPMENT = "EQUIPMENT"
 
 
 def item_key(number: str) -> str:
@@ -39,10 +40,16 @@ def order_key(number: str) -> str:
     return bare.lstrip("0") or bare
 
 
+def equipment_key(number: str) -> str:
+    """Names, fleet and serial numbers of machines: as with vehicles."""
+    return vehicle_key(number)
+
+
 NORMALISERS: dict[Subject, Callable[[str], str]] = {
     Subject.ITEM: item_key,
     Subject.VEHICLE: vehicle_key,
     Subject.ORDER: order_key,
+    Subject.EQUIPMENT: equipment_key,
 }
 
 

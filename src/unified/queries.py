@@ -41,6 +41,10 @@ def _after(value: datetime | None, bound: datetime) -> bool:
     return value is not None and value > bound
 
 
+def _between(value: datetime, after: datetime | None, before: datetime | None) -> bool:
+    return (after is None or value > after) and (before is None or value < before)
+
+
 def _in(value: object, allowed: tuple[Any, ...] | None) -> bool:
     return allowed is None or value in allowed
 
@@ -197,14 +201,16 @@ class BomFilter(Filter, frozen=True, kw_only=True):
 class EquipmentFilter(Filter, frozen=True, kw_only=True):
     equipment_types: tuple[records.EquipmentType, ...] | None = None
     states: tuple[records.EquipmentState, ...] | None = None
+    within: BoundingBox | None = None
     search: str | None = None
 
     def matches(self, record: records.Equipment) -> bool:
         return (
             super().matches(record)
+            and _inside(self.within, record.position)
             and _in(record.equipment_type, self.equipment_types)
             and _in(record.state, self.states)
-            and _contains(self.search, record.name, record.model)
+            and _contains(self.search, record.name, record.model, record.serial_number, record.fleet_number)
         )
 
 
@@ -289,6 +295,110 @@ class GeofenceFilter(Filter, frozen=True, kw_only=True):
 
     def matches(self, record: records.Geofence) -> bool:
         return super().matches(record) and _contains(self.search, record.name, record.description)
+
+
+class ShipmentFilter(Filter, frozen=True, kw_only=True):
+    directions: tuple[records.ShipmentDirection, ...] | None = None
+    statuses: tuple[records.ShipmentStatus, ...] | None = None
+    numbers: tuple[str, ...] | None = None
+    warehouses: tuple[str, ...] | None = None
+    partner: str | None = None
+    order_number: str | None = None
+    vehicle_plate: str | None = None
+
+    def matches(self, record: records.Shipment) -> bool:
+        numbers = self.numbers
+        return (
+            super().matches(record)
+            and _in(record.direction, self.directions)
+            and _in(record.status, self.statuses)
+            and (numbers is None or any(_same(Subject.ORDER, record.number, number) for number in numbers))
+            and _in(record.warehouse, self.warehouses)
+            and (self.partner is None or record.partner == self.partner)
+            and (
+                self.order_number is None
+                or any(_same(Subject.ORDER, line.order_number, self.order_number) for line in record.lines)
+            )
+            and _same(Subject.VEHICLE, record.vehicle_plate, self.vehicle_plate)
+        )
+
+
+class WorkOrderFilter(Filter, frozen=True, kw_only=True):
+    statuses: tuple[records.WorkOrderStatus, ...] | None = None
+    organizations: tuple[str, ...] | None = None
+    numbers: tuple[str, ...] | None = None
+    item_number: str | None = None
+
+    def matches(self, record: records.WorkOrder) -> bool:
+        numbers = self.numbers
+        return (
+            super().matches(record)
+            and _in(record.status, self.statuses)
+            and _in(record.organization, self.organizations)
+            and (numbers is None or any(_same(Subject.ORDER, record.number, number) for number in numbers))
+            and _same(Subject.ITEM, record.item_number, self.item_number)
+        )
+
+
+class HaulCycleFilter(Filter, frozen=True, kw_only=True):
+    trucks: tuple[str, ...] | None = None
+    started_after: datetime | None = None
+    started_before: datetime | None = None
+
+    def matches(self, record: records.HaulCycle) -> bool:
+        return (
+            super().matches(record)
+            and (self.trucks is None or any(_same(Subject.EQUIPMENT, record.truck, truck) for truck in self.trucks))
+            and _between(record.started_at, self.started_after, self.started_before)
+        )
+
+
+class ProductionRecordFilter(Filter, frozen=True, kw_only=True):
+    """`equipment` are external ids of machines."""
+
+    equipment: tuple[str, ...] | None = None
+    started_after: datetime | None = None
+    started_before: datetime | None = None
+
+    def matches(self, record: records.ProductionRecord) -> bool:
+        return (
+            super().matches(record)
+            and _in(record.equipment_external_id, self.equipment)
+            and _between(record.started_at, self.started_after, self.started_before)
+        )
+
+
+class MaintenanceAlertFilter(Filter, frozen=True, kw_only=True):
+    """`equipment` are external ids of machines."""
+
+    equipment: tuple[str, ...] | None = None
+    severities: tuple[records.FaultSeverity, ...] | None = None
+    occurred_after: datetime | None = None
+    occurred_before: datetime | None = None
+
+    def matches(self, record: records.MaintenanceAlert) -> bool:
+        return (
+            super().matches(record)
+            and _in(record.equipment_external_id, self.equipment)
+            and _in(record.severity, self.severities)
+            and _between(record.occurred_at, self.occurred_after, self.occurred_before)
+        )
+
+
+class EquipmentDelayFilter(Filter, frozen=True, kw_only=True):
+    equipment: tuple[str, ...] | None = None
+    started_after: datetime | None = None
+    started_before: datetime | None = None
+
+    def matches(self, record: records.EquipmentDelay) -> bool:
+        return (
+            super().matches(record)
+            and (
+                self.equipment is None
+                or any(_same(Subject.EQUIPMENT, record.equipment, name) for name in self.equipment)
+            )
+            and _between(record.started_at, self.started_after, self.started_before)
+        )
 
 
 class OrderBy(msgspec.Struct, frozen=True, gc=False):

@@ -81,6 +81,10 @@ class System(Enum):
     C4ISR = "c4isr"
     PASSENGER_APP = "passenger-app"
     TRACCAR = "traccar"
+    SAP_ERP = "sap-erp"
+    ORACLE_FUSION = "oracle-fusion"
+    MINESTAR = "minestar"
+    GT02 = "gt02"
 
 
 def utc(moment: datetime) -> datetime:

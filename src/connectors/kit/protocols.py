@@ -230,6 +230,63 @@ class GeofenceSource(Protocol):
     ) -> SourcePage[records.Geofence]: ...
 
 
+class ShipmentSource(Protocol):
+    async def read_shipments(self, ids: Sequence[str]) -> list[records.Shipment]: ...
+
+    async def list_shipments(
+        self, query: ListQuery[queries.ShipmentFilter], cursor: str | None
+    ) -> SourcePage[records.Shipment]: ...
+
+    async def shipments_of_orders(self, numbers: Sequence[str]) -> list[records.Shipment]:
+        """All shipments with a line that fulfils one of the orders, by the orders' numbers as this system
+        spells them."""
+        ...
+
+
+class WorkOrderSource(Protocol):
+    async def read_work_orders(self, ids: Sequence[str]) -> list[records.WorkOrder]: ...
+
+    async def list_work_orders(
+        self, query: ListQuery[queries.WorkOrderFilter], cursor: str | None
+    ) -> SourcePage[records.WorkOrder]: ...
+
+    async def work_orders_of_items(self, numbers: Sequence[str]) -> list[records.WorkOrder]:
+        """Work orders that are not closed and make one of the items (as this system spells them)."""
+        ...
+
+
+class HaulCycleSource(Protocol):
+    async def read_haul_cycles(self, ids: Sequence[str]) -> list[records.HaulCycle]: ...
+
+    async def list_haul_cycles(
+        self, query: ListQuery[queries.HaulCycleFilter], cursor: str | None
+    ) -> SourcePage[records.HaulCycle]: ...
+
+
+class ProductionRecordSource(Protocol):
+    async def read_production_records(self, ids: Sequence[str]) -> list[records.ProductionRecord]: ...
+
+    async def list_production_records(
+        self, query: ListQuery[queries.ProductionRecordFilter], cursor: str | None
+    ) -> SourcePage[records.ProductionRecord]: ...
+
+
+class MaintenanceAlertSource(Protocol):
+    async def read_maintenance_alerts(self, ids: Sequence[str]) -> list[records.MaintenanceAlert]: ...
+
+    async def list_maintenance_alerts(
+        self, query: ListQuery[queries.MaintenanceAlertFilter], cursor: str | None
+    ) -> SourcePage[records.MaintenanceAlert]: ...
+
+
+class EquipmentDelaySource(Protocol):
+    async def read_equipment_delays(self, ids: Sequence[str]) -> list[records.EquipmentDelay]: ...
+
+    async def list_equipment_delays(
+        self, query: ListQuery[queries.EquipmentDelayFilter], cursor: str | None
+    ) -> SourcePage[records.EquipmentDelay]: ...
+
+
 @runtime_checkable
 class IdentitySource(Protocol):
     def identities(self) -> AsyncIterator[Identity]:
@@ -298,6 +355,12 @@ LISTINGS: dict[records.Kind, Listing] = {
         Listing(records.Kind.PRICE_ESTIMATE, "price_estimates", queries.PriceEstimateFilter),
         Listing(records.Kind.VEHICLE, "vehicles", queries.VehicleFilter),
         Listing(records.Kind.GEOFENCE, "geofences", queries.GeofenceFilter),
+        Listing(records.Kind.SHIPMENT, "shipments", queries.ShipmentFilter),
+        Listing(records.Kind.WORK_ORDER, "work_orders", queries.WorkOrderFilter),
+        Listing(records.Kind.HAUL_CYCLE, "haul_cycles", queries.HaulCycleFilter),
+        Listing(records.Kind.PRODUCTION_RECORD, "production_records", queries.ProductionRecordFilter),
+        Listing(records.Kind.MAINTENANCE_ALERT, "maintenance_alerts", queries.MaintenanceAlertFilter),
+        Listing(records.Kind.EQUIPMENT_DELAY, "equipment_delays", queries.EquipmentDelayFilter),
     )
 }
 
