@@ -23,23 +23,23 @@ def accepts(record: type[Any]) -> Callable[[Any, Any], bool]:
     return is_type_of
 
 
-def batched(loader: str, key: Callable[[Any], Any]) -> Callable[..., Awaitable[Any]]:
-    """A join: the loader's value for the key of this object; null for a null key.
+def batched(loader: str, key: Callable[[Any], Any], empty: Any = None) -> Callable[..., Awaitable[Any]]:
+    """A join: the loader's value for the key of this object; `empty` for a null key.
 
     The marker `batched_by` lets a list of objects be loaded at once by whoever has the list.
     """
 
     async def resolve(root: Any, info: Info) -> Any:
         wanted = key(root)
-        return None if wanted is None else await getattr(info.context.loaders, loader).load(wanted)
+        return empty if wanted is None else await getattr(info.context.loaders, loader).load(wanted)
 
     resolve.batched_by = (loader, key)  # type: ignore[attr-defined]
     return resolve
 
 
-def joined(loader: str, key: Callable[[Any], Any], description: str) -> Any:
-    """A field that is a join."""
-    return strawberry.field(resolver=batched(loader, key), description=description)
+def joined(loader: str, key: Callable[[Any], Any], description: str, *, empty: Any = None) -> Any:
+    """A field that is a join; `empty` is its value for an object without a key (a list that is never null)."""
+    return strawberry.field(resolver=batched(loader, key, empty), description=description)
 
 
 def computed(description: str) -> Callable[[F], F]:

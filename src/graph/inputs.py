@@ -149,6 +149,7 @@ class EquipmentFilter:
     updated_after: datetime | None = _f("Changed after this moment.")
     equipment_types: list[records.EquipmentType] | None = _f("Any of these types.")
     states: list[records.EquipmentState] | None = _f("Any of these states.")
+    within: BoundingBoxInput | None = _f("Mobile machines now within this box.")
     search: str | None = _f("Text in name or model.")
 
 
@@ -201,6 +202,66 @@ class GeofenceFilter:
     search: str | None = _f("Text in name or description.")
 
 
+@strawberry.input(description="Which shipments.")
+class ShipmentFilter:
+    ids: list[strawberry.ID] | None = _f("Only these.")
+    updated_after: datetime | None = _f("Changed after this moment.")
+    directions: list[records.ShipmentDirection] | None = _f("Any of these directions.")
+    statuses: list[records.ShipmentStatus] | None = _f("Any of these statuses.")
+    numbers: list[str] | None = _f("Any of these numbers; leading zeros do not matter.")
+    warehouses: list[str] | None = _f("Any of these warehouses or shipping points.")
+    partner: str | None = _f("To or from this partner.")
+    order_number: str | None = _f("With a line that fulfils this order; leading zeros do not matter.")
+    vehicle_plate: str | None = _f("Carried by this vehicle; blanks and dashes do not matter.")
+
+
+@strawberry.input(description="Which work orders.")
+class WorkOrderFilter:
+    ids: list[strawberry.ID] | None = _f("Only these.")
+    updated_after: datetime | None = _f("Changed after this moment.")
+    statuses: list[records.WorkOrderStatus] | None = _f("Any of these statuses.")
+    organizations: list[str] | None = _f("In any of these plants.")
+    numbers: list[str] | None = _f("Any of these numbers.")
+    item_number: str | None = _f("Making this item, in any spelling that normalises to it.")
+
+
+@strawberry.input(description="Which haul cycles.")
+class HaulCycleFilter:
+    ids: list[strawberry.ID] | None = _f("Only these.")
+    updated_after: datetime | None = _f("Changed after this moment.")
+    trucks: list[str] | None = _f("Of any of these trucks, by name.")
+    started_after: datetime | None = _f("Begun after this moment.")
+    started_before: datetime | None = _f("Begun before this moment.")
+
+
+@strawberry.input(description="Which production records.")
+class ProductionRecordFilter:
+    ids: list[strawberry.ID] | None = _f("Only these.")
+    updated_after: datetime | None = _f("Changed after this moment.")
+    equipment: list[str] | None = _f("Of any of these machines, by the vendor's ids.")
+    started_after: datetime | None = _f("Of a span that began after this moment.")
+    started_before: datetime | None = _f("Of a span that began before this moment.")
+
+
+@strawberry.input(description="Which maintenance alerts.")
+class MaintenanceAlertFilter:
+    ids: list[strawberry.ID] | None = _f("Only these.")
+    updated_after: datetime | None = _f("Changed after this moment.")
+    equipment: list[str] | None = _f("Of any of these machines, by the vendor's ids.")
+    severities: list[records.FaultSeverity] | None = _f("Any of these severities.")
+    occurred_after: datetime | None = _f("Reported after this moment.")
+    occurred_before: datetime | None = _f("Reported before this moment.")
+
+
+@strawberry.input(description="Which delays.")
+class EquipmentDelayFilter:
+    ids: list[strawberry.ID] | None = _f("Only these.")
+    updated_after: datetime | None = _f("Changed after this moment.")
+    equipment: list[str] | None = _f("Of any of these machines, by name.")
+    started_after: datetime | None = _f("Begun after this moment.")
+    started_before: datetime | None = _f("Begun before this moment.")
+
+
 LONGEST_LIST = 200
 
 
@@ -244,6 +305,12 @@ _SORTABLE: dict[str, tuple[str, ...]] = {
     "Booking": ("status", "requested_at", "scheduled_at", "updated_at"),
     "Vehicle": ("name", "plate", "state", "updated_at"),
     "Geofence": ("name",),
+    "Shipment": ("number", "status", "planned_on", "created_at", "updated_at"),
+    "WorkOrder": ("number", "status", "planned_start_at", "planned_completion_at", "updated_at"),
+    "HaulCycle": ("started_at", "truck"),
+    "ProductionRecord": ("started_at",),
+    "MaintenanceAlert": ("occurred_at", "severity"),
+    "EquipmentDelay": ("started_at",),
 }
 
 

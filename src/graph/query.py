@@ -13,6 +13,8 @@ from graph.types.equipment import Equipment
 from graph.types.items import Bom, Item, bounded_levels
 from graph.types.missions import Mission, Unit
 from graph.types.orders import InventoryBalance, Location, Order, WarehouseOrder, WarehouseTask
+from graph.types.production import EquipmentDelay, HaulCycle, MaintenanceAlert, ProductionRecord, WorkOrder
+from graph.types.shipments import Shipment
 from graph.types.vehicles import Booking, Geofence, PriceEstimate, Vehicle
 from resolvers import lookup
 from resolvers.errors import BadInput
@@ -146,6 +148,37 @@ class Query:
     vehicle: Vehicle | None = _one(Kind.VEHICLE, "One vehicle, with its live position.")
     geofences: Connection[Geofence] = _list(Kind.GEOFENCE, inputs.GeofenceFilter, queries.GeofenceFilter, "Geofences.")
     geofence: Geofence | None = _one(Kind.GEOFENCE, "One geofence.")
+
+    shipments: Connection[Shipment] = _list(
+        Kind.SHIPMENT, inputs.ShipmentFilter, queries.ShipmentFilter, "Goods on their way between partners."
+    )
+    shipment: Shipment | None = _one(Kind.SHIPMENT, "One shipment.")
+    work_orders: Connection[WorkOrder] = _list(
+        Kind.WORK_ORDER, inputs.WorkOrderFilter, queries.WorkOrderFilter, "Orders to make something."
+    )
+    work_order: WorkOrder | None = _one(Kind.WORK_ORDER, "One work order.")
+    haul_cycles: Connection[HaulCycle] = _list(
+        Kind.HAUL_CYCLE, inputs.HaulCycleFilter, queries.HaulCycleFilter, "Loads that trucks hauled."
+    )
+    haul_cycle: HaulCycle | None = _one(Kind.HAUL_CYCLE, "One haul cycle.")
+    production_records: Connection[ProductionRecord] = _list(
+        Kind.PRODUCTION_RECORD,
+        inputs.ProductionRecordFilter,
+        queries.ProductionRecordFilter,
+        "What mobile machines did, per machine and day.",
+    )
+    production_record: ProductionRecord | None = _one(Kind.PRODUCTION_RECORD, "One production record.")
+    maintenance_alerts: Connection[MaintenanceAlert] = _list(
+        Kind.MAINTENANCE_ALERT,
+        inputs.MaintenanceAlertFilter,
+        queries.MaintenanceAlertFilter,
+        "What machines reported for maintenance.",
+    )
+    maintenance_alert: MaintenanceAlert | None = _one(Kind.MAINTENANCE_ALERT, "One maintenance alert.")
+    equipment_delays: Connection[EquipmentDelay] = _list(
+        Kind.EQUIPMENT_DELAY, inputs.EquipmentDelayFilter, queries.EquipmentDelayFilter, "Spans without work, and why."
+    )
+    equipment_delay: EquipmentDelay | None = _one(Kind.EQUIPMENT_DELAY, "One delay.")
 
     @computed("Structures of several items, exploded.")
     async def boms(

@@ -14,11 +14,14 @@ from graph.types.equipment import Equipment
 from graph.types.items import Bom, Item
 from graph.types.missions import Mission, Unit
 from graph.types.orders import InventoryBalance, Location, Order, WarehouseOrder, WarehouseTask
+from graph.types.production import EquipmentDelay, HaulCycle, MaintenanceAlert, ProductionRecord, WorkOrder
+from graph.types.shipments import Shipment
 from graph.types.vehicles import Booking, Geofence, PriceEstimate, Vehicle
 
 NODES: tuple[Any, ...] = (
     Order, WarehouseOrder, WarehouseTask, InventoryBalance, Location, Item, Bom, Equipment, Mission, Unit,
-    Booking, PriceEstimate, Vehicle, Geofence,
+    Booking, PriceEstimate, Vehicle, Geofence, Shipment, WorkOrder, HaulCycle, ProductionRecord, MaintenanceAlert,
+    EquipmentDelay,
 )  # fmt: skip
 
 

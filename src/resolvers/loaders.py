@@ -95,6 +95,24 @@ class Loaders:
         self.where_used: Loader[tuple[str, str, int], tuple[records.WhereUsed, ...]] = Loader(
             self._where_used, default=()
         )
+        self.shipments_of_order: Loader[Number, list[records.Shipment]] = Loader(self._shipments_of_order, default=())
+        self.deliveries_of_shipment: Loader[Number, list[records.Order]] = Loader(
+            self._deliveries_of_shipment, default=()
+        )
+        self.commercial_orders: Loader[Number, records.Order] = Loader(self._commercial_orders)
+        self.work_orders_of_item: Loader[Number, list[records.WorkOrder]] = Loader(
+            self._work_orders_of_item, default=()
+        )
+        self.equipment_by_number: Loader[Number, records.Equipment] = Loader(self._equipment_by_number)
+        self.alerts_of_equipment: Loader[Number, list[records.MaintenanceAlert]] = Loader(
+            self._alerts_of_equipment, default=()
+        )
+        self.cycles_of_equipment: Loader[Number, list[records.HaulCycle]] = Loader(
+            self._cycles_of_equipment, default=()
+        )
+        self.delays_of_equipment: Loader[Number, list[records.EquipmentDelay]] = Loader(
+            self._delays_of_equipment, default=()
+        )
         self.same_as: Loader[tuple[str, Kind, Subject, str, str], list[Record]] = Loader(self._same_as, default=())
 
     # --- by id
@@ -446,6 +464,177 @@ class Loaders:
                 read(integration, warehouse, block)
                 for (integration, warehouse), codes in groups.items()
                 for block in blocks(codes, self._batch_size(integration))
+            )
+        )
+        return found
+
+    # --- shipments, work orders, what mobile machines did
+
+    async def _shipments_of_order(self, keys: list[Number]) -> dict[Number, list[records.Shipment] | Exception]:
+        return await self._at_home(
+            keys,
+            Subject.ORDER,
+            "shipments_of_orders",
+            lambda connector, numbers: connector.shipments_of_orders(numbers),
+            lambda shipment: [line.order_number for line in shipment.lines],
+        )
+
+    async def _deliveries_of_shipment(self, keys: list[Number]) -> dict[Number, list[records.Order] | Exception]:
+        """What other systems work through under the same number."""
+        kinds = (records.OrderKind.OUTBOUND_DELIVERY, records.OrderKind.INBOUND_DELIVERY)
+        return await self._orders_elsewhere(keys, kinds)
+
+    async def _commercial_orders(self, keys: list[Number]) -> dict[Number, records.Order | Exception]:
+        found = await self._orders_elsewhere(keys, (records.OrderKind.SALES, records.OrderKind.PURCHASE))
+        return {key: rows[0] for key, rows in found.items() if rows}
+
+    async def _orders_elsewhere(self, keys: list[Number], kinds: tuple[records.OrderKind, ...]) -> dict[Number, Any]:
+        """Orders with the same numbers at the integrations that are not their own."""
+        homes = {key.integration for key in keys}
+        numbers = list(dict.fromkeys(key.number for key in keys))
+        asked = await asyncio.gather(
+            *(
+                self._ask_orders(handle, kinds, block)
+                for handle in self._sources.listing(Kind.ORDER)
+                if homes != {handle.key}
+                for block in blocks(numbers, handle.connector.manifest.batch_size)
+            )
+        )
+        by_key: dict[str, list[records.Order]] = defaultdict(list)
+        for each in asked:
+            self._context.note(each)
+            for order in each.value or ():
+                if order.order_kind in kinds:
+                    by_key[canonical(Subject.ORDER, order.number)].append(order)
+        return {
+            key: [
+                order
+                for order in by_key.get(canonical(Subject.ORDER, key.number), [])
+                if order.source.integration != key.integration
+            ]
+            for key in keys
+        }
+
+    async def _ask_orders(
+        self, handle: Handle, kinds: tuple[records.OrderKind, ...], numbers: Sequence[str]
+    ) -> Asked[list[records.Order]]:
+        query = ListQuery(filter=queries.OrderFilter(order_kinds=kinds, numbers=tuple(numbers)), limit=len(numbers))
+        return await ask(handle, lambda connector: _collect(connector.list_orders, query))
+
+    async def _work_orders_of_item(self, keys: list[Number]) -> dict[Number, list[records.WorkOrder] | Exception]:
+        wanted = self._by_key(Subject.ITEM, keys)
+        found: dict[str, list[records.WorkOrder]] = {key: [] for key in wanted}
+        calls = [
+            ask(handle, lambda connector, block=block: connector.work_orders_of_items(block))  # type: ignore[misc]
+            for handle in self._sources.having("work_orders_of_items")
+            for block in blocks(
+                [
+                    spelling
+                    for key, numbers in wanted.items()
+                    for spelling in self._spellings(Subject.ITEM, key, handle, numbers)[:1]
+                ],
+                handle.connector.manifest.batch_size,
+            )
+        ]
+        for asked in await asyncio.gather(*calls):
+            self._context.note(asked)
+            for order in asked.value or ():
+                key = self._key(Subject.ITEM, asked.handle.key, order.item_number)
+                if key in found:
+                    found[key].append(order)
+        return {number: found[key] for key, numbers in wanted.items() for number in numbers}
+
+    async def _equipment_by_number(self, keys: list[Number]) -> dict[Number, records.Equipment | Exception]:
+        """Machines by name, fleet or serial number, as the crosswalk knows them."""
+        places: dict[Number, GlobalId] = {}
+        for number in keys:
+            key = self._key(Subject.EQUIPMENT, number.integration, number.number)
+            for (at, _, _), identity in self._sources.crosswalk.identities(Subject.EQUIPMENT, key or "").items():
+                if identity.kind is Kind.EQUIPMENT and identity.external_id:
+                    places.setdefault(number, GlobalId(Kind.EQUIPMENT.value, at, identity.external_id))
+                    if at == number.integration:
+                        places[number] = GlobalId(Kind.EQUIPMENT.value, at, identity.external_id)
+        return await self._load_places(places)
+
+    async def _alerts_of_equipment(
+        self, keys: list[Number]
+    ) -> dict[Number, list[records.MaintenanceAlert] | Exception]:
+        return await self._at_home(
+            keys,
+            None,
+            "list_maintenance_alerts",
+            lambda connector, externals: _collect(
+                connector.list_maintenance_alerts,
+                ListQuery(filter=queries.MaintenanceAlertFilter(equipment=tuple(externals)), limit=OPEN_ROWS),
+            ),
+            lambda alert: [alert.equipment_external_id],
+            newest=lambda alert: alert.occurred_at,
+        )
+
+    async def _cycles_of_equipment(self, keys: list[Number]) -> dict[Number, list[records.HaulCycle] | Exception]:
+        return await self._at_home(
+            keys,
+            Subject.EQUIPMENT,
+            "list_haul_cycles",
+            lambda connector, names: _collect(
+                connector.list_haul_cycles,
+                ListQuery(filter=queries.HaulCycleFilter(trucks=tuple(names)), limit=OPEN_ROWS),
+            ),
+            lambda cycle: [cycle.truck],
+            newest=lambda cycle: cycle.started_at,
+        )
+
+    async def _delays_of_equipment(self, keys: list[Number]) -> dict[Number, list[records.EquipmentDelay] | Exception]:
+        return await self._at_home(
+            keys,
+            Subject.EQUIPMENT,
+            "list_equipment_delays",
+            lambda connector, names: _collect(
+                connector.list_equipment_delays,
+                ListQuery(filter=queries.EquipmentDelayFilter(equipment=tuple(names)), limit=OPEN_ROWS),
+            ),
+            lambda delay: [delay.equipment],
+            newest=lambda delay: delay.started_at,
+        )
+
+    async def _at_home(
+        self,
+        keys: list[Number],
+        subject: Subject | None,
+        method: str,
+        call: Callable[[Any, Sequence[str]], Awaitable[list[Any]]],
+        numbers_of: Callable[[Any], Iterable[str | None]],
+        newest: Callable[[Any], Any] | None = None,
+    ) -> dict[Number, Any]:
+        """Rows that name a number, asked of the number's own integration. With `newest`: the last 100 by it."""
+        found: dict[Number, Any] = {}
+
+        def spelt(number: str) -> str:
+            return number if subject is None else canonical(subject, number)
+
+        async def read(integration: str, numbers: Sequence[str]) -> None:
+            handle = self._sources.handles.get(integration)
+            if handle is None or not hasattr(handle.connector, method):
+                return
+            asked = await ask(handle, lambda connector: call(connector, numbers))
+            if asked.error is not None:
+                found.update({Number(integration, number): asked.error for number in numbers})
+                return
+            rows: dict[str, list[Any]] = defaultdict(list)
+            for row in asked.value or ():
+                for named in {spelt(each) for each in numbers_of(row) if each}:
+                    rows[named].append(row)
+            for number in numbers:
+                mine = rows.get(spelt(number), [])
+                found[Number(integration, number)] = (
+                    sorted(mine, key=newest, reverse=True)[:100] if newest is not None else mine
+                )
+
+        await asyncio.gather(
+            *(
+                read(integration, block)
+                for integration, numbers in _grouped(keys).items()
+                for block in blocks(numbers, self._batch_size(integration))
             )
         )
         return found

@@ -29,6 +29,9 @@ def _name(record: Record) -> tuple[Subject, str] | None:
             number = record.plate or record.fleet_number
         case records.Unit():
             number = record.callsign
+        case records.Equipment():
+            name = record.fleet_number or record.serial_number
+            return (Subject.EQUIPMENT, name) if name else None
         case _:
             return None
     return (Subject.VEHICLE, number) if number else None

@@ -7,12 +7,22 @@ import strawberry
 
 from graph.fields import accepts, by_id, joined, plain
 from graph.types.base import Sourced
+from graph.types.values import NamedText, Position, named_texts
 from resolvers.loaders import Number
 from unified import records
 from unified.records import Kind
 
 if TYPE_CHECKING:
     from graph.types.items import Item
+    from graph.types.production import EquipmentDelay, HaulCycle, MaintenanceAlert
+
+
+def _place(machine: records.Equipment) -> Number:
+    return Number(machine.source.integration, machine.source.external_id)
+
+
+def _name(machine: records.Equipment) -> Number:
+    return Number(machine.source.integration, machine.fleet_number or machine.name)
 
 
 @strawberry.federation.type(description="One value of one sensor.", shareable=True)
@@ -22,6 +32,8 @@ class SensorReading:
     target: float | None = plain("The value that it is driven to; null where there is none.")
     unit: str | None = plain("UCUM code (`Cel` for degrees Celsius).")
     recorded_at: datetime | None = plain("When it was measured; null where the machine does not say.")
+    text: str | None = plain("Its value where that is no number.")
+    quality: records.ReadingQuality | None = plain("How good the value is; null where the machine does not judge.")
 
     is_type_of = accepts(records.SensorReading)
 
@@ -42,6 +54,44 @@ class Job:
     is_type_of = accepts(records.Job)
 
 
+@strawberry.federation.type(description="A fault or condition that a machine reports now.", shareable=True)
+class EquipmentFault:
+    code: str | None = plain("The machine's own code.")
+    description: str | None = plain("What is wrong, in the machine's words.")
+    severity: records.FaultSeverity = plain("How bad it is.")
+    component: str | None = plain("Which part or control unit reports it.")
+    occurred_at: datetime | None = plain("Since when; null where the machine does not say.")
+
+
+@strawberry.federation.type(description="A reading of one meter and when that meter was read.", shareable=True)
+class Metered:
+    value: float = plain("The reading; the field's name has the unit.")
+    recorded_at: datetime | None = plain("When this meter was read; a machine's meters are read at different times.")
+
+
+@strawberry.federation.type(description="Meters of a mobile machine (ISO 15143-3).", shareable=True)
+class MachineMeters:
+    engine_hours: Metered | None = plain("Hours with the engine on, in its life.")
+    idle_hours: Metered | None = plain("Hours with the engine idling, in its life.")
+    fuel_used_litres: Metered | None = plain("Fuel burnt in its life, litres.")
+    fuel_percent: Metered | None = plain("Fuel in the tank, percent.")
+    def_percent: Metered | None = plain("Diesel exhaust fluid in its tank, percent.")
+    odometer_km: Metered | None = plain("Distance driven in its life, kilometres.")
+    load_count: Metered | None = plain("Loads in its life.")
+    payload_total_kg: Metered | None = plain("Payload of all loads in its life, kilograms.")
+
+
+@strawberry.federation.type(description="A thing that a machine carries and reports on.", shareable=True)
+class EquipmentAsset:
+    asset_id: str = plain("The machine's id of it.")
+    asset_type: str = plain("What it is, in the vendor's words (`CuttingTool`).")
+    serial_number: str | None = plain("Its serial number.")
+    updated_at: datetime | None = plain("When the machine last reported on it.")
+    details: list[NamedText] = strawberry.field(
+        resolver=named_texts("details"), description="What else the machine tells of it."
+    )
+
+
 @strawberry.federation.type(keys=["id"], description="A machine.")
 class Equipment(Sourced):
     name: str = plain("Name.")
@@ -50,8 +100,25 @@ class Equipment(Sourced):
     model: str | None = plain("Make and model.")
     software: str | None = plain("What controls it, with version.")
     error_message: str | None = plain("Why it is in error or offline; null otherwise.")
+    manufacturer: str | None = plain("Who made it.")
+    serial_number: str | None = plain("Its serial number, or the PIN of a mobile machine.")
+    fleet_number: str | None = plain("The operator's own number of a mobile machine.")
+    operation: str | None = plain("What it does just now, in its own words (program and line).")
+    position: Position | None = plain("Where a mobile machine was; null for one that stands.")
+    meters: MachineMeters | None = plain("Meters of a mobile machine.")
+    faults: list[EquipmentFault] = plain("Faults and conditions that are active now.")
+    assets: list[EquipmentAsset] = plain("Tools and other things that it reports on.")
     job: Job | None = plain("What it works on; null when it has none.")
     sensors: list[SensorReading] = plain("Its sensors and their last values.")
+    maintenance_alerts: list[Annotated["MaintenanceAlert", strawberry.lazy("graph.types.production")]] = joined(
+        "alerts_of_equipment", _place, "What it reported for maintenance in the last 14 days, newest first."
+    )
+    haul_cycles: list[Annotated["HaulCycle", strawberry.lazy("graph.types.production")]] = joined(
+        "cycles_of_equipment", _name, "Its last haul cycles as a truck, newest first, at most 100."
+    )
+    delays: list[Annotated["EquipmentDelay", strawberry.lazy("graph.types.production")]] = joined(
+        "delays_of_equipment", _name, "Its last delays, newest first, at most 100."
+    )
 
     is_type_of = accepts(records.Equipment)
     resolve_reference = by_id(Kind.EQUIPMENT)

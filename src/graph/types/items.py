@@ -16,6 +16,7 @@ from unified.records import Kind
 if TYPE_CHECKING:
     from graph.types.equipment import Equipment
     from graph.types.orders import InventoryBalance, Order
+    from graph.types.production import WorkOrder
 
 MAX_LEVELS = 30
 _View = Annotated[
@@ -37,6 +38,9 @@ class Item(Sourced):
     revision: str | None = plain("The newest revision.")
     released: bool | None = plain("Whether the newest revision is released; null where unknown.")
     release_statuses: list[str] = plain("Names of its release statuses, which are the site's own.")
+    lifecycle: str | None = plain("Phase of its life, in the vendor's words.")
+    net_mass_kg: Decimal | None = plain("Mass of one, kilograms.")
+    gross_mass_kg: Decimal | None = plain("Mass of one with packaging, kilograms.")
     inventory: list[Annotated["InventoryBalance", strawberry.lazy("graph.types.orders")]] = joined(
         "inventory",
         lambda item: Number(item.source.integration, item.number),
@@ -51,6 +55,11 @@ class Item(Sourced):
         "equipment_of_item",
         lambda item: Number(item.source.integration, item.number),
         "Machines whose present job makes it.",
+    )
+    work_orders: list[Annotated["WorkOrder", strawberry.lazy("graph.types.production")]] = joined(
+        "work_orders_of_item",
+        lambda item: Number(item.source.integration, item.number),
+        "Work orders that make it and are not closed.",
     )
 
     @computed("Its structure, exploded; null when it has none.")

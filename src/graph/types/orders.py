@@ -8,13 +8,14 @@ import strawberry
 
 from graph.fields import accepts, by_id, joined, plain
 from graph.types.base import Sourced
-from graph.types.values import Quantity
+from graph.types.values import Money, Quantity
 from resolvers.loaders import Number
 from unified import records
 from unified.records import Kind
 
 if TYPE_CHECKING:
     from graph.types.items import Item
+    from graph.types.shipments import Shipment
     from graph.types.vehicles import Vehicle
 
 
@@ -27,6 +28,11 @@ class OrderLine:
     picking: records.Progress | None = plain("How far picking is; null where it does not apply.")
     goods_movement: records.Progress | None = plain("How far goods issue or receipt is.")
     batch: str | None = plain("Batch that was determined for the line.")
+    confirmed: Quantity | None = plain("What the vendor promised of it; null where nothing was promised.")
+    requested_on: date | None = plain("Day that was asked for.")
+    promised_on: date | None = plain("Day that was promised.")
+    net_amount: Money | None = plain("Net value of the line.")
+    parent_line: str | None = plain("Line that it hangs on: free goods, parts of a bundle.")
     item: Annotated["Item", strawberry.lazy("graph.types.items")] | None = joined(
         "items",
         lambda line: Number(line.integration, line.item_number),
@@ -46,6 +52,10 @@ class Order(Sourced):
     carrier: str | None = plain("Number of the carrier.")
     vehicle_plate: str | None = plain("Plate of the vehicle that carries it, as this system spells it.")
     reference_number: str | None = plain("The sales or purchase order behind a delivery.")
+    customer_reference: str | None = plain("The customer's own number of the order.")
+    ship_to: str | None = plain("Number of who receives the goods, where it is not `partner`.")
+    total: Money | None = plain("Net value of the whole order.")
+    requested_on: date | None = plain("Day that the customer asked for.")
     picking: records.Progress | None = plain("How far picking is.")
     goods_movement: records.Progress | None = plain("How far goods issue or receipt is.")
     planned_at: datetime | None = plain("When it should leave or arrive.")
@@ -60,6 +70,16 @@ class Order(Sourced):
         "tasks_of_order",
         lambda order: Number(order.source.integration, order.number),
         "Warehouse tasks that serve it.",
+    )
+    shipments: list[Annotated["Shipment", strawberry.lazy("graph.types.shipments")]] = joined(
+        "shipments_of_order",
+        lambda order: Number(order.source.integration, order.number),
+        "Shipments of the same system that fulfil it.",
+    )
+    fulfils: Annotated["Order", strawberry.lazy("graph.types.orders")] | None = joined(
+        "commercial_orders",
+        lambda order: Number(order.source.integration, order.reference_number) if order.reference_number else None,
+        "The sales or purchase order behind a delivery, in the commercial system that has it; null when none has.",
     )
 
     is_type_of = accepts(records.Order)

@@ -1,7 +1,9 @@
 """Value types: shareable, without identity."""
 
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import strawberry
 
@@ -38,3 +40,20 @@ class Position:
     recorded_at: datetime = plain("Time of the fix at the device.")
     received_at: datetime | None = plain("When the vendor's server received it.")
     stale: bool = plain("True when the fix was copied from an earlier one, or the vendor calls it invalid.")
+
+
+@strawberry.federation.type(
+    description="One more fact that a vendor tells, under the vendor's own name.", shareable=True
+)
+class NamedText:
+    name: str = plain("The vendor's name of it.")
+    value: str = plain("What the vendor says.")
+
+
+def named_texts(attribute: str) -> Callable[[Any], list[NamedText]]:
+    """A mapping of texts as a list, since GraphQL has no maps."""
+
+    def resolve(root: Any) -> list[NamedText]:
+        return [NamedText(name=name, value=value) for name, value in getattr(root, attribute).items()]
+
+    return resolve

@@ -54,11 +54,11 @@ class Vehicle(Sourced):
     odometer_km: float | None = plain("Distance driven in its life, kilometres.")
     engine_hours: float | None = plain("Running time of its engine, hours.")
     alarms: list[str] = plain("Alarms that its last report carried, in the vendor's words.")
-    orders: list[Order] = joined("orders_of_vehicle", _number, "Open orders that it carries.")
+    orders: list[Order] = joined("orders_of_vehicle", _number, "Open orders that it carries.", empty=())
     bookings: list[Annotated["Booking", strawberry.lazy("graph.types.vehicles")]] = joined(
-        "bookings_of_vehicle", _number, "Active bookings that it serves."
+        "bookings_of_vehicle", _number, "Active bookings that it serves.", empty=()
     )
-    units: list[Unit] = joined("units_of_vehicle", _number, "Units that it is on the command system's map.")
+    units: list[Unit] = joined("units_of_vehicle", _number, "Units that it is on the command system's map.", empty=())
 
     @computed("Missions that it serves as a unit.")
     async def missions(self, info: Info) -> list[Mission]:
