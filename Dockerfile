@@ -1,19 +1,25 @@
 # The server with GraphiQL built in; the sandbox runs from the same image (see docker-compose.yml).
 FROM node:24-slim AS web
-WORKDIR /app
-RUN apt-get update && apt-get install -y --no-install-recommends python3 && rm -rf /var/lib/apt/lists/*
-COPY web web
-RUN python3 web/build.py
+WORKDIR /web
+COPY web/package.json web/package-lock.json ./
+RUN npm ci --ignore-scripts
+COPY web ./
+RUN CROSSDOCK_WEB_OUT=/built npx vite build
 
 FROM python:3.13-slim
-ENV PYTHONUNBUFFERED=1 PYTHONPATH=/app/src PIP_DISABLE_PIP_VERSION_CHECK=1
+ENV PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /app
-COPY requirements.lock pyproject.toml README.md ./
+COPY requirements.lock ./
 RUN pip install --no-cache-dir --require-hashes -r requirements.lock
+COPY pyproject.toml README.md ./
 COPY src src
+COPY --from=web /built src/server/static/graphiql
+RUN pip install --no-cache-dir --no-deps -e .
 COPY sandbox sandbox
-COPY --from=web /app/src/server/static src/server/static
-RUN useradd --create-home crossdock && mkdir var && chown crossdock var
-USER crossdock
+COPY crossdock.sandbox.toml ./
+RUN useradd --uid 10001 --create-home crossdock && mkdir var && chown 10001 var
+USER 10001
 EXPOSE 8000
-CMD ["python", "-m", "server.cli", "serve", "--config", "/etc/crossdock/crossdock.toml"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
+  CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/health/live', timeout=2)"]
+CMD ["crossdock", "serve", "--config", "/etc/crossdock/crossdock.toml"]

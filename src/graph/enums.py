@@ -5,6 +5,7 @@ from typing import Any
 
 import strawberry
 
+from connectors.kit.catalogue import Channel
 from resolvers.sources import SourceState
 from unified import records
 from unified.values import System
@@ -30,6 +31,11 @@ _TEXTS: list[tuple[type[Enum], str, dict[str, str]]] = [
         "ORACLE_FUSION": "Oracle Fusion Cloud SCM, by REST.",
         "MINESTAR": "Mobile machines by ISO 15143-3 (AEMP 2.0), and exports of Cat MineStar Fleet.",
         "GT02": "GPS trackers of the GT02 and GT06 families, which connect to Crossdock.",
+    }),
+    (Channel, "How Crossdock learns of changes at a vendor system.", {
+        "WEBHOOK": "The vendor calls Crossdock.",
+        "STREAM": "A socket or a listener that stays open.",
+        "POLL": "Crossdock asks again and again.",
     }),
     (SourceState, "How one integration answered.", {
         "LIVE": "It answered now.",

@@ -15,6 +15,7 @@ from graph.types.missions import Mission, Unit
 from graph.types.orders import InventoryBalance, Location, Order, WarehouseOrder, WarehouseTask
 from graph.types.production import EquipmentDelay, HaulCycle, MaintenanceAlert, ProductionRecord, WorkOrder
 from graph.types.shipments import Shipment
+from graph.types.systems import VendorSystem, systems
 from graph.types.vehicles import Booking, Geofence, PriceEstimate, Vehicle
 from resolvers import lookup
 from resolvers.errors import BadInput
@@ -179,6 +180,10 @@ class Query:
         Kind.EQUIPMENT_DELAY, inputs.EquipmentDelayFilter, queries.EquipmentDelayFilter, "Spans without work, and why."
     )
     equipment_delay: EquipmentDelay | None = _one(Kind.EQUIPMENT_DELAY, "One delay.")
+
+    systems: list[VendorSystem] = strawberry.field(
+        resolver=systems, description="The vendor systems that Crossdock can talk to, and what it can do with each."
+    )
 
     @computed("Structures of several items, exploded.")
     async def boms(

@@ -105,8 +105,9 @@ class Values:
         match raw:
             case {"env": str() as name, **rest} if not rest:
                 text = self.environ.get(name)
-                if text is None:
-                    self.fault(path, f"the environment variable {name} is not set", f"export {name}=…, or another name")
+                if not text:
+                    state = "not set" if text is None else "empty"
+                    self.fault(path, f"the environment variable {name} is {state}", f"export {name}=…, or another name")
                     return WRONG
                 plain = False
             case {"file": str() as name, **rest} if not rest:

@@ -14,7 +14,9 @@ app = typer.Typer(help="One GraphQL graph over the vendor systems that run physi
 schema_commands = typer.Typer(help="The schema as text.", no_args_is_help=True)
 db_commands = typer.Typer(help="The store's tables.", no_args_is_help=True)
 app.add_typer(schema_commands, name="schema")
+catalogue_commands = typer.Typer(help="What Crossdock can do with each vendor system.", no_args_is_help=True)
 app.add_typer(db_commands, name="db")
+app.add_typer(catalogue_commands, name="catalogue")
 
 _Config = Annotated[Path, typer.Option("--config", help="The configuration file.", envvar="CROSSDOCK_CONFIG")]
 DEFAULT = Path("crossdock.toml")
@@ -104,6 +106,30 @@ def schema_diff(
     )
     if lines:
         print("\n".join(lines))
+        raise typer.Exit(1)
+
+
+_Pages = Annotated[Path, typer.Argument(help="Folder of the systems' pages.")]
+
+
+@catalogue_commands.command("write")
+def catalogue_write(folder: _Pages = Path("docs/systems")) -> None:
+    """Renews the generated part of the systems' pages."""
+    from server import catalogue_docs
+
+    for path in catalogue_docs.renew(folder, write=True):
+        print(f"{path}: written")
+
+
+@catalogue_commands.command("check")
+def catalogue_check(folder: _Pages = Path("docs/systems")) -> None:
+    """Compares the systems' pages with the connectors; exit status 1 when one is out of date."""
+    from server import catalogue_docs
+
+    stale = catalogue_docs.renew(folder, write=False)
+    for path in stale:
+        print(f"{path}: not what the connector says; run `crossdock catalogue write`")
+    if stale:
         raise typer.Exit(1)
 
 
