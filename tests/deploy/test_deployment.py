@@ -43,7 +43,7 @@ def test_the_balancer_takes_its_configuration() -> None:
 
 def test_all_that_the_image_copies_is_there_and_not_ignored() -> None:
     ignored = (ROOT / ".dockerignore").read_text().split()
-    lines = re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / "Dockerfile").read_text(), re.M)
+    lines = re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     named = [name for line in lines for name in line.split()]
     assert "sandbox" in named
     for name in named:

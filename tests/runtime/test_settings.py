@@ -230,7 +230,7 @@ subject = "ITEM"
 same = []
 [unheard]
 """
-    known = "sap-ewm, teamcenter, equipment, c4isr, passenger-app, traccar"
+    known = ", ".join(each.value for each in System)
     key = 'write 1 to 40 of a-z, 0-9 and -, starting with a letter, like "ewm-west" instead'
     form = '{ env = "NAME" } or { file = "/run/secrets/name" }'
     assert faults(tmp_path, text) == [
@@ -261,7 +261,7 @@ same = []
         f"crossdock.toml:22: integrations[3].key: must be a text matching regex '^[a-z][a-z0-9-]{{0,39}}$'; {key}",
         "crossdock.toml:21: integrations[3]: system is missing; write system = … instead",
         "crossdock.toml:24: masters.ITEM: there is no integration 'plmm'; write plm (known: plm, West) instead",
-        "crossdock.toml:25: masters.TRUCK: there is no subject 'TRUCK'; write one of ITEM, VEHICLE, ORDER instead",
+        "crossdock.toml:25: masters.TRUCK: there is no subject 'TRUCK'; write one of ITEM, VEHICLE, ORDER, EQUIPMENT instead",
         "crossdock.toml:26: masters.acme: there is no organisation 'acme'; write one of default instead",
         "crossdock.toml:30: links[1].same[2].integration: there is no integration 'zzz'; "
         "write one of plm, West instead",
