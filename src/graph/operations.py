@@ -25,8 +25,7 @@ def told(error: GraphQLError, report: Report) -> GraphQLError:
     elif isinstance(cause, ClientError):
         message, extensions = cause.message, cause.extensions
     elif cause is None or isinstance(cause, GraphQLError):
-        code = "GRAPHQL_VALIDATION_FAILED" if error.path is None else "BAD_USER_INPUT"
-        message, extensions = error.message, {"code": code, **(error.extensions or {})}
+        message, extensions = error.message, {"code": "BAD_USER_INPUT", **(error.extensions or {})}
     else:
         failure = uuid.uuid4().hex
         report(failure, cause)

@@ -79,6 +79,8 @@ class ServerSettings(_Table, frozen=True, kw_only=True):
     webhook_max_bytes: Bytes = 1_048_576
     max_body_bytes: Bytes = 1_048_576
     introspection: Flag = True
+    allowed_origins: tuple[Text, ...] = ()
+    """Origins of web pages that may ask from a browser, as browsers write them: `https://front.example`."""
 
 
 class StoreSettings(_Table, frozen=True, kw_only=True):

@@ -19,6 +19,8 @@ from connectors.kit.errors import BadPayload, SignatureInvalid
 from connectors.kit.manifest import Payload
 from connectors.kit.protocols import Identity, WebhookReceiver
 from connectors.kit.services import Services
+from graph.engine.execution import Engine
+from graph.engine.limits import Limits
 from graph.schema import make_schema
 from runtime import identity
 from runtime.bus import MemoryBus
@@ -27,8 +29,12 @@ from runtime.settings import Settings
 from runtime.store import CrosswalkStore, CursorStore, Database, Inbox, LatestState
 from runtime.tasks import Supervisor
 from runtime.telemetry import PrometheusMetrics, logger
+from server.answers import refusal
+from server.graphql.desk import Desk
+from server.graphql.endpoint import GraphQLEndpoint
+from server.graphql.origins import Origins
+from server.guard import Guard
 from server.ingest import Ingest
-from server.view import View, refusal
 from server.wiring import LivePlane, connect
 
 STATIC = Path(str(files("server") / "static"))
@@ -68,13 +74,21 @@ def create_app(
 
     schema = make_schema(report)
     key = settings.server.cursor_key
-    view = View(
-        schema,
-        authenticator=authenticator,
+    desk = Desk(
+        Engine(schema, Limits(), report),
+        Guard(authenticator, organisations, open=settings.auth is None),
         organisations=organisations,
         live={name: LivePlane(name, state, bus) for name in organisations},
         cursor_key=key.reveal().encode() if key else secrets.token_bytes(32),
+        introspection=settings.server.introspection,
+        clock=clock,
+        metrics=metrics,
+    )
+    view = GraphQLEndpoint(
+        desk,
+        origins=Origins(settings.server.allowed_origins, loopback_only=settings.auth is None),
         max_body_bytes=settings.server.max_body_bytes,
+        connection_init_seconds=10.0,
     )
     handles = [(name, sources, handle) for name, sources in organisations.items() for handle in sources]
 
@@ -155,7 +169,7 @@ def create_app(
 
     routes = [
         Route("/", home),
-        Route("/graphql", view, methods=["GET", "POST"]),
+        Route("/graphql", view),
         WebSocketRoute("/graphql", view),
         Route("/graphiql", graphiql),
         Route("/schema.graphql", lambda _: PlainTextResponse(schema.as_str())),

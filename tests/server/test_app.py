@@ -12,7 +12,6 @@ from runtime.settings import load
 from sandbox import teamcenter
 from sandbox.world import World
 from server.app import create_app
-from server.view import LineFeedSse
 
 KEY = "k" * 40
 CONFIG = """
@@ -96,7 +95,7 @@ def test_a_socket_says_who_it_is_or_is_closed(client: TestClient) -> None:
         assert (message["type"], message["payload"]["data"]["items"]["nodes"]) == ("next", [{"number": "100-017"}])
     with client.websocket_connect("/graphql", subprotocols=["graphql-transport-ws"]) as socket:
         socket.send_json({"type": "connection_init", "payload": {}})
-        assert socket.receive()["code"] == 4403
+        assert socket.receive()["code"] == 4401
 
 
 def test_webhooks_for_nobody_are_not_found(client: TestClient) -> None:
@@ -116,23 +115,3 @@ def test_health_metrics_and_the_page(client: TestClient) -> None:
 def test_the_exported_schema_is_the_one_that_runs(client: TestClient) -> None:
     kept = Path(__file__).parents[2].joinpath("schema.graphql").read_text()
     assert client.get("/schema.graphql").text.strip() == kept.strip()
-
-
-@pytest.mark.parametrize(
-    ("accept", "streams"),
-    [
-        ("text/event-stream", True),
-        ("application/json;q=0.5, text/event-stream", True),
-        ("application/graphql-response+json, application/json, text/event-stream, multipart/mixed", False),
-        ("application/json, text/event-stream;q=0.9", False),
-        ("*/*", False),
-        ("", False),
-    ],
-)
-def test_a_stream_is_sent_only_to_who_prefers_one(accept: str, streams: bool) -> None:
-    assert LineFeedSse().accepts(accept) is streams
-
-
-def test_frames_end_in_line_feeds_only() -> None:
-    assert LineFeedSse().encode_event("next", "{}") == "event: next\ndata: {}\n\n"
-    assert LineFeedSse().encode_comment("ping") == ": ping\n\n"

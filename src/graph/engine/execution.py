@@ -1,0 +1,149 @@
+"""Runs prepared operations: one context each, a limit on time, errors with codes and without secrets."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+from graphql import ExecutionResult, GraphQLError, OperationType, execute, subscribe
+
+from graph.engine.documents import Documents, Operation, Prepared, RequestRefused
+from graph.engine.limits import Limits
+from graph.operations import Report, told
+from graph.schema import Schema
+from resolvers.context import Context
+from resolvers.errors import extensions_of
+
+__all__ = ["Answer", "Engine", "GraphQLRequest", "OperationType", "RequestRefused"]
+
+
+class GraphQLRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client sent, of whatever transport; its shape is checked."""
+
+    query: str | None = None
+    operation_name: str | None = None
+    variables: dict[str, Any] = {}
+    extensions: dict[str, Any] = {}
+    document_id: str | None = None
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer. `executed` is false when the request was refused before any resolver ran: then the answer
+    has no `data`, as the specification asks."""
+
+    data: Any = None
+    errors: list[GraphQLError] | None = None
+    extensions: dict[str, Any] | None = None
+    executed: bool = True
+    stage: str = "execution"
+
+    def formatted(self) -> dict[str, Any]:
+        """As the specification writes an answer."""
+        answer: dict[str, Any] = {}
+        if self.errors:
+            answer["errors"] = [error.formatted for error in self.errors]
+        if self.executed:
+            answer["data"] = self.data
+        if self.extensions:
+            answer["extensions"] = self.extensions
+        return answer
+
+
+def refused(fault: RequestRefused) -> Answer:
+    """The answer to a request that is not executed."""
+    return Answer(errors=fault.errors, executed=False, stage=fault.stage)
+
+
+class Engine:
+    """Executes requests over the one schema."""
+
+    def __init__(self, schema: Schema, limits: Limits, report: Report) -> None:
+        self.schema, self.limits = schema, limits
+        self._core = schema._schema
+        self._report = report
+        self.documents = Documents(self._core, limits)
+
+    async def prepare(self, request: GraphQLRequest, context: Context) -> tuple[Prepared, Operation]:
+        """The operation that a request means. Raises `RequestRefused`."""
+        if request.query is None:
+            raise RequestRefused(
+                [GraphQLError("the request has no `query`", extensions={"code": "BAD_REQUEST"})], "request"
+            )
+        prepared = await self.documents.prepare(request.query, introspection=context.introspection)
+        return prepared, prepared.operation(request.operation_name)
+
+    async def run(self, request: GraphQLRequest, prepared: Prepared, operation: Operation, context: Context) -> Answer:
+        """Executes a query or a mutation to its end or its limit of time."""
+        try:
+            async with asyncio.timeout(self.limits.seconds):
+                result = execute(
+                    self._core,
+                    prepared.document,
+                    context_value=context,
+                    variable_values=request.variables,
+                    operation_name=operation.name,
+                )
+                if not isinstance(result, ExecutionResult):
+                    result = await result
+        except TimeoutError:
+            return Answer(errors=[self._too_long()], data=None)
+        return self._answer(result, context)
+
+    async def stream(
+        self, request: GraphQLRequest, prepared: Prepared, operation: Operation, context: Context
+    ) -> AsyncIterator[Answer]:
+        """The answers of a subscription, or the one answer of any other operation."""
+        if operation.type is not OperationType.SUBSCRIPTION:
+            yield await self.run(request, prepared, operation, context)
+            return
+        started = subscribe(
+            self._core,
+            prepared.document,
+            context_value=context,
+            variable_values=request.variables,
+            operation_name=operation.name,
+        )
+        results = started if isinstance(started, ExecutionResult) or hasattr(started, "__aiter__") else await started
+        if isinstance(results, ExecutionResult):
+            yield self._answer(results, context)
+            return
+        async with aclosing(results) as events:  # type: ignore[type-var]
+            async for result in events:
+                yield self._answer(result, context)
+
+    def _too_long(self) -> GraphQLError:
+        return GraphQLError(
+            f"the operation took longer than {self.limits.seconds:g} s and was stopped; ask for less at once",
+            extensions={"code": "TIME_LIMIT", "limit": self.limits.seconds},
+        )
+
+    def _answer(self, result: ExecutionResult, context: Context) -> Answer:
+        raw = result.errors or ()
+        errors = [told(error, self._report) for error in raw]
+        shown = {(error.message, (error.extensions or {}).get("integration")) for error in errors}
+        for problem in context.problems:
+            extensions = extensions_of(problem.error)
+            if (problem.error.message, extensions.get("integration")) not in shown:
+                errors.append(GraphQLError(problem.error.message, path=problem.path, extensions=extensions))
+        if len(errors) > self.limits.errors:
+            left = len(errors) - self.limits.errors
+            errors = errors[: self.limits.errors]
+            errors.append(GraphQLError(f"{left} more errors are not shown", extensions={"code": "ERROR_LIMIT"}))
+        # Variables that could not be coerced end the request before execution: no path, no data
+        executed = result.data is not None or not raw or any(error.path for error in raw)
+        return Answer(
+            data=result.data,
+            errors=errors or None,
+            extensions=_extensions(context),
+            executed=executed,
+            stage="execution" if executed else "variables",
+        )
+
+
+def _extensions(context: Context) -> dict[str, Any] | None:
+    found: dict[str, Any] = {}
+    for add in getattr(context, "reports", ()):
+        told_by: Callable[[], dict[str, Any]] = add
+        found |= told_by()
+    return found or None

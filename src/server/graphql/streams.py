@@ -1,0 +1,122 @@
+"""Answers that go on: server-sent events (graphql-sse, distinct connections) and multipart (Apollo's protocol)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import msgspec
+from starlette.types import Receive, Send
+
+from graph.engine.execution import Answer
+
+KEEP_ALIVE = 12.0
+"""Seconds of silence after which a sign of life is sent: proxies close what is silent for longer."""
+BOUNDARY = "graphql"
+
+
+class Framing(msgspec.Struct, frozen=True, kw_only=True):
+    """How one kind of stream is written."""
+
+    content_type: str
+    opening: bytes
+    item: Callable[[dict[str, Any]], bytes]
+    alive: bytes
+    closing: bytes
+
+
+def _event(answer: dict[str, Any]) -> bytes:
+    return b"event: next\ndata: " + msgspec.json.encode(answer) + b"\n\n"
+
+
+def _part(answer: dict[str, Any]) -> bytes:
+    return b"\r\n--graphql\r\ncontent-type: application/json\r\n\r\n" + msgspec.json.encode({"payload": answer})
+
+
+EVENTS = Framing(
+    content_type="text/event-stream; charset=utf-8",
+    opening=b":\n\n",
+    item=_event,
+    alive=b":\n\n",
+    closing=b"event: complete\ndata:\n\n",
+)
+PARTS = Framing(
+    content_type=f'multipart/mixed; boundary="{BOUNDARY}"; subscriptionSpec="1.0"',
+    opening=b"",
+    item=_part,
+    alive=b"\r\n--graphql\r\ncontent-type: application/json\r\n\r\n{}",
+    closing=b"\r\n--graphql--\r\n",
+)
+
+
+async def send_stream(
+    answers: AsyncIterator[Answer],
+    framing: Framing,
+    receive: Receive,
+    send: Send,
+    headers: dict[str, str],
+    *,
+    stopping: asyncio.Event,
+    keep_alive: float = KEEP_ALIVE,
+) -> None:
+    """Sends the answers as they come, until they end, the client goes or the server is stopping: then without the
+    closing mark, so that the client comes back. The iterator is closed in each case."""
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send(
+        {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [
+                (b"content-type", framing.content_type.encode()),
+                (b"cache-control", b"no-cache, no-transform"),
+                (b"x-accel-buffering", b"no"),
+                *raw,
+            ],
+        }
+    )
+    gone = asyncio.create_task(_gone(receive))
+    halt = asyncio.create_task(stopping.wait())
+    try:
+        if framing.opening:
+            await send({"type": "http.response.body", "body": framing.opening, "more_body": True})
+        upcoming: asyncio.Task[Answer] | None = None
+        try:
+            while True:
+                upcoming = upcoming or asyncio.ensure_future(_next(answers))
+                await asyncio.wait({upcoming, gone, halt}, timeout=keep_alive, return_when=asyncio.FIRST_COMPLETED)
+                if gone.done():
+                    return
+                if halt.done():
+                    await send({"type": "http.response.body", "body": b""})
+                    return
+                if not upcoming.done():
+                    await send({"type": "http.response.body", "body": framing.alive, "more_body": True})
+                    continue
+                try:
+                    answer = upcoming.result()
+                except StopAsyncIteration:
+                    break
+                finally:
+                    upcoming = None
+                await send({"type": "http.response.body", "body": framing.item(answer.formatted()), "more_body": True})
+        finally:
+            if upcoming is not None:
+                upcoming.cancel()
+                await asyncio.gather(upcoming, return_exceptions=True)
+        await send({"type": "http.response.body", "body": framing.closing})
+    finally:
+        for task in (gone, halt):
+            task.cancel()
+        await asyncio.gather(gone, halt, return_exceptions=True)
+        close = getattr(answers, "aclose", None)
+        if close is not None:
+            await close()
+
+
+async def _next(answers: AsyncIterator[Answer]) -> Answer:
+    return await anext(answers)
+
+
+async def _gone(receive: Receive) -> None:
+    """Returns when the client has closed its connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
