@@ -20,7 +20,6 @@ from connectors.kit.manifest import Payload
 from connectors.kit.protocols import Identity, WebhookReceiver
 from connectors.kit.services import Services
 from graph.engine.execution import Engine
-from graph.engine.limits import Limits
 from graph.schema import make_schema
 from runtime import identity
 from runtime.bus import MemoryBus
@@ -35,7 +34,7 @@ from server.graphql.endpoint import GraphQLEndpoint
 from server.graphql.origins import Origins
 from server.guard import Guard
 from server.ingest import Ingest
-from server.wiring import LivePlane, connect
+from server.wiring import LivePlane, connect, documents_of, limits_of
 
 STATIC = Path(str(files("server") / "static"))
 CSP = (
@@ -75,7 +74,7 @@ def create_app(
     schema = make_schema(report)
     key = settings.server.cursor_key
     desk = Desk(
-        Engine(schema, Limits(), report),
+        Engine(schema, limits_of(settings), report, documents_of(settings)),
         Guard(authenticator, organisations, open=settings.auth is None),
         organisations=organisations,
         live={name: LivePlane(name, state, bus) for name in organisations},

@@ -235,9 +235,9 @@ same = []
     form = '{ env = "NAME" } or { file = "/run/secrets/name" }'
     assert faults(tmp_path, text) == [
         "crossdock.toml:37: unheard: there is no such key; "
-        "write one of server, store, organisations, integrations, masters, links, auth instead",
+        "write one of server, store, organisations, integrations, masters, links, auth, limits, documents instead",
         "crossdock.toml:2: server.prot: there is no such key; "
-        "write port (known: host, port, cursor_key, webhook_max_bytes, max_body_bytes, introspection) instead",
+        f"write port (known: {', '.join(ServerSettings.__struct_fields__)}) instead",
         "crossdock.toml:3: server.port: must be a number, not a text; write a port from 1 to 65535, like 8000 instead",
         "crossdock.toml:5: server.introspection: must be true or false, not a number; write true or false instead",
         "crossdock.toml:4: server.host: 0.0.0.0 is reachable from other machines, and without [auth] everyone there "

@@ -10,22 +10,14 @@ from graphql import ExecutionResult, GraphQLError, OperationType, execute, subsc
 
 from graph.engine.documents import Documents, Operation, Prepared, RequestRefused
 from graph.engine.limits import Limits
+from graph.engine.persisted import PersistedDocuments
+from graph.engine.request import GraphQLRequest
 from graph.operations import Report, told
 from graph.schema import Schema
 from resolvers.context import Context
 from resolvers.errors import extensions_of
 
 __all__ = ["Answer", "Engine", "GraphQLRequest", "OperationType", "RequestRefused"]
-
-
-class GraphQLRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client sent, of whatever transport; its shape is checked."""
-
-    query: str | None = None
-    operation_name: str | None = None
-    variables: dict[str, Any] = {}
-    extensions: dict[str, Any] = {}
-    document_id: str | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,19 +50,20 @@ def refused(fault: RequestRefused) -> Answer:
 class Engine:
     """Executes requests over the one schema."""
 
-    def __init__(self, schema: Schema, limits: Limits, report: Report) -> None:
+    def __init__(
+        self, schema: Schema, limits: Limits, report: Report, persisted: PersistedDocuments | None = None
+    ) -> None:
         self.schema, self.limits = schema, limits
+        self._persisted = persisted or PersistedDocuments()
         self._core = schema._schema
         self._report = report
         self.documents = Documents(self._core, limits)
 
     async def prepare(self, request: GraphQLRequest, context: Context) -> tuple[Prepared, Operation]:
         """The operation that a request means. Raises `RequestRefused`."""
-        if request.query is None:
-            raise RequestRefused(
-                [GraphQLError("the request has no `query`", extensions={"code": "BAD_REQUEST"})], "request"
-            )
-        prepared = await self.documents.prepare(request.query, introspection=context.introspection)
+        text = self._persisted.text(request)
+        prepared = await self.documents.prepare(text, introspection=context.introspection)
+        self._persisted.proved(request, text)
         return prepared, prepared.operation(request.operation_name)
 
     async def run(self, request: GraphQLRequest, prepared: Prepared, operation: Operation, context: Context) -> Answer:

@@ -36,7 +36,9 @@ def test_introspection_has_a_depth_of_its_own() -> None:
 
 
 def test_fragments_that_double_cost_nothing_to_measure() -> None:
-    doubling = "".join(f"fragment F{n} on X {{ a{n}: x {{ ...F{n + 1} }} b{n}: x {{ ...F{n + 1} }} }} " for n in range(60))
+    doubling = "".join(
+        f"fragment F{n} on X {{ a{n}: x {{ ...F{n + 1} }} b{n}: x {{ ...F{n + 1} }} }} " for n in range(60)
+    )
     document = parse("{ ...F0 } " + doubling + "fragment F60 on X { x }")
     started = time.process_time()
     found = measure(document)[0]
