@@ -2,18 +2,22 @@
 
 import contextlib
 import importlib
+import pkgutil
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount
 
+import sandbox
 from sandbox.control import Control
 from sandbox.standin import StandIn
 from sandbox.world import World
 
-MODULES: Final = ("sap_ewm", "teamcenter", "octoprint", "tak", "uber", "traccar")
-"""Each has `create(world, **options)`, which gives a stand-in or a list of them."""
+MODULES: Final = tuple(
+    sorted(found.name for found in pkgutil.iter_modules(sandbox.__path__) if found.ispkg and found.name != "world")
+)
+"""The packages beside this module. Each has `create(world, **options)`, which gives a stand-in or a list of them."""
 
 
 def load(

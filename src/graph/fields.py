@@ -1,12 +1,14 @@
 """How a graph type says what it is: joins, references, and which record stands behind it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import strawberry
 
+from connectors.kit.errors import ConnectorError
 from graph.info import Info
 from resolvers.errors import BadInput
+from resolvers.loaders import Loader
 from unified import ids
 from unified.ids import InvalidId
 from unified.records import Kind, Record
@@ -23,6 +25,58 @@ def accepts(record: type[Any]) -> Callable[[Any, Any], bool]:
     return is_type_of
 
 
+async def load(info: Info, loader: str, key: Any) -> Any:
+    """What a loader has for the key; null where all vendors that could know it fail.
+
+    A failure is told once per integration and code, not per object: with the path of the field that met it first.
+    """
+    asked = getattr(info.context.loaders, loader)
+    try:
+        found = await asked.load(key)
+    except ConnectorError as error:
+        info.context.note(error, info.path.as_list())
+        found = None
+    _tell(info, asked)
+    return found
+
+
+async def load_all(info: Info, loader: str, keys: Iterable[Any]) -> list[Any] | None:
+    """What a loader has for the keys, without those that have nothing or fail; null where all fail."""
+    asked = getattr(info.context.loaders, loader)
+    values = await asked.load_each(keys)
+    failed = [value for value in values if isinstance(value, ConnectorError)]
+    for error in failed:
+        info.context.note(error, info.path.as_list())
+    _tell(info, asked)
+    found = [value for value in values if value is not None and not isinstance(value, ConnectorError)]
+    return None if failed and not found else found
+
+
+async def each_loaded(info: Info, places: Sequence[ids.GlobalId | Exception]) -> list[Any]:
+    """The objects at the places, in their order and in one batch; null where there is none or its system fails.
+
+    An exception among the places stays where it is: it becomes the error of its own place only.
+    """
+    wanted = [place for place in places if not isinstance(place, Exception)]
+    values = iter(await info.context.loaders.records.load_each(wanted))
+    found: list[Any] = []
+    for index, place in enumerate(places):
+        value = place if isinstance(place, Exception) else next(values)
+        if isinstance(value, ConnectorError):
+            info.context.note(value, [*info.path.as_list(), index])
+            value = None
+        found.append(value)
+    return found
+
+
+def _tell(info: Info, loader: Loader[Any, Any]) -> None:
+    """Failures that cost what was loaded some of its rows."""
+    if loader.failures:
+        for error in loader.failures:
+            info.context.note(error, info.path.as_list())
+        loader.failures.clear()
+
+
 def batched(loader: str, key: Callable[[Any], Any], empty: Any = None) -> Callable[..., Awaitable[Any]]:
     """A join: the loader's value for the key of this object; `empty` for a null key.
 
@@ -31,15 +85,22 @@ def batched(loader: str, key: Callable[[Any], Any], empty: Any = None) -> Callab
 
     async def resolve(root: Any, info: Info) -> Any:
         wanted = key(root)
-        return empty if wanted is None else await getattr(info.context.loaders, loader).load(wanted)
+        return empty if wanted is None else await load(info, loader, wanted)
 
     resolve.batched_by = (loader, key)  # type: ignore[attr-defined]
     return resolve
 
 
-def joined(loader: str, key: Callable[[Any], Any], description: str, *, empty: Any = None) -> Any:
-    """A field that is a join; `empty` is its value for an object without a key (a list that is never null)."""
-    return strawberry.field(resolver=batched(loader, key, empty), description=description)
+def joined(loader: str, key: Callable[[Any], Any], description: str) -> Any:
+    """A field that leads to one object, and so nullable."""
+    told = f"{description} Null without a link between the two; when its system fails, with an entry in `errors`."
+    return strawberry.field(resolver=batched(loader, key), description=told)
+
+
+def joined_many(loader: str, key: Callable[[Any], Any], description: str) -> Any:
+    """A field that leads to a list of objects; nullable, since "none" and "nobody can tell" are not the same."""
+    told = f"{description} Null when all the systems that could tell fail; `errors` says why."
+    return strawberry.field(resolver=batched(loader, key, empty=()), description=told)
 
 
 def computed(description: str) -> Callable[[F], F]:
@@ -54,12 +115,12 @@ def plain(description: str, name: str | None = None) -> Any:
 
 
 def by_id(kind: Kind) -> Callable[..., Awaitable[Record | None]]:
-    """`resolve_reference` of an entity: through the loader, so that representations are one batch."""
+    """`resolve_reference` of an entity. The marker `kind` lets many references be read as one batch."""
 
     async def resolve_reference(info: Info, id: strawberry.ID) -> Any:
-        place = parse_id(str(id), kind)
-        return await info.context.loaders.records.load(place)
+        return await load(info, "records", parse_id(str(id), kind))
 
+    resolve_reference.kind = kind  # type: ignore[attr-defined]
     return resolve_reference
 
 
@@ -68,7 +129,7 @@ def parse_id(text: str, kind: Kind | None = None) -> ids.GlobalId:
     try:
         place = ids.decode(text)
     except InvalidId as fault:
-        raise BadInput(f"{text[:40]!r} is {fault}") from None
+        raise BadInput(f"{text[:40]!r}: {fault}") from None
     if kind is not None and place.kind != kind.value:
-        raise BadInput(f"the id is that of a {place.kind}, not of a {kind.value}")
+        raise BadInput(f"{text[:40]!r}: this is the id of {place.kind} where that of {kind.value} is needed")
     return place

@@ -61,7 +61,8 @@ class NumberKey:
 class RecordKey:
     external: ExternalKey | None = strawberry.field(description="By the vendor's own id.", default=strawberry.UNSET)
     number: NumberKey | None = strawberry.field(
-        description="By number: orders, items, vehicles, missions (name) and units (call sign).",
+        description="By number: orders, shipments, work orders, items, vehicles, machines (fleet or serial number, "
+        "name), missions (name) and units (call sign).",
         default=strawberry.UNSET,
     )
 
@@ -87,6 +88,7 @@ class WarehouseOrderFilter:
     updated_after: datetime | None = _f("Changed after this moment.")
     warehouses: list[str] | None = _f("Any of these warehouse codes.")
     statuses: list[records.TaskStatus] | None = _f("Any of these statuses.")
+    numbers: list[str] | None = _f("Any of these numbers; leading zeros do not matter.")
     resource: str | None = _f("Worked on by this resource.")
 
 
@@ -98,6 +100,7 @@ class WarehouseTaskFilter:
     statuses: list[records.TaskStatus] | None = _f("Any of these statuses.")
     warehouse_order_numbers: list[str] | None = _f("Of these warehouse orders.")
     order_number: str | None = _f("Serving this delivery.")
+    order_numbers: list[str] | None = _f("Serving any of these deliveries; leading zeros do not matter.")
     item_number: str | None = _f("Moving this item.")
     resource: str | None = _f("Worked on by this resource.")
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import strawberry
 
 from graph import inputs
-from graph.fields import computed, parse_id
+from graph.fields import computed, each_loaded, load, parse_id
 from graph.info import Info
 from graph.types.base import Connection, Node
 from graph.types.equipment import Equipment
@@ -20,6 +20,7 @@ from graph.types.vehicles import Booking, Geofence, PriceEstimate, Vehicle
 from resolvers import lookup
 from resolvers.errors import BadInput
 from resolvers.fanout import Page, list_records
+from resolvers.loaders import Number
 from unified import queries
 from unified.ids import GlobalId
 from unified.records import Kind, Record
@@ -81,14 +82,19 @@ def _single(kind: Kind) -> Callable[..., Awaitable[Record | None]]:
             raise BadInput("give exactly one of `id` and `by`")
         found: Record | None
         if id is not None:
-            found = await info.context.loaders.records.load(parse_id(str(id), kind))
+            found = await load(info, "records", parse_id(str(id), kind))
         elif by.external:
-            if by.external.integration not in info.context.sources.handles:
-                raise BadInput(f"there is no integration {by.external.integration!r}")
+            info.context.sources.known([by.external.integration])
             place = GlobalId(kind.value, by.external.integration, by.external.external_id)
-            found = await info.context.loaders.records.load(place)
+            found = await load(info, "records", place)
         else:
-            found = await lookup.by_number(info.context, kind, by.number.number, by.number.integration)
+            number = Number(by.number.integration or "", by.number.number)
+            if number.integration:
+                info.context.sources.known([number.integration])
+            if kind in lookup.LOADERS:
+                found = await load(info, lookup.LOADERS[kind], number)
+            else:
+                found = await lookup.by_number(info.context, kind, number, info.path.as_list())
         return found
 
     resolve.__annotations__ = {"info": Info, "id": _Id, "by": _By}
@@ -96,6 +102,7 @@ def _single(kind: Kind) -> Callable[..., Awaitable[Record | None]]:
 
 
 def _list(kind: Kind, given: Any, into: type[queries.Filter], description: str) -> Any:
+    """A list; nullable, so that a refused argument of one root field does not cost the others."""
     return strawberry.field(resolver=_listing(kind, given, into), description=description)
 
 
@@ -105,78 +112,90 @@ def _one(kind: Kind, description: str) -> Any:
 
 @strawberry.type(description="What can be read.")
 class Query:
-    orders: Connection[Order] = _list(
+    orders: Connection[Order] | None = _list(
         Kind.ORDER, inputs.OrderFilter, queries.OrderFilter, "Commercial orders and deliveries."
     )
     order: Order | None = _one(Kind.ORDER, "One order.")
-    warehouse_orders: Connection[WarehouseOrder] = _list(
-        Kind.WAREHOUSE_ORDER, inputs.WarehouseOrderFilter, queries.WarehouseOrderFilter, "Warehouse orders."
+    warehouse_orders: Connection[WarehouseOrder] | None = _list(
+        Kind.WAREHOUSE_ORDER,
+        inputs.WarehouseOrderFilter,
+        queries.WarehouseOrderFilter,
+        "Packages of work in the warehouses.",
     )
     warehouse_order: WarehouseOrder | None = _one(Kind.WAREHOUSE_ORDER, "One warehouse order.")
-    warehouse_tasks: Connection[WarehouseTask] = _list(
-        Kind.WAREHOUSE_TASK, inputs.WarehouseTaskFilter, queries.WarehouseTaskFilter, "Warehouse tasks."
+    warehouse_tasks: Connection[WarehouseTask] | None = _list(
+        Kind.WAREHOUSE_TASK,
+        inputs.WarehouseTaskFilter,
+        queries.WarehouseTaskFilter,
+        "Movements of goods within warehouses.",
     )
     warehouse_task: WarehouseTask | None = _one(Kind.WAREHOUSE_TASK, "One warehouse task.")
-    inventory_balances: Connection[InventoryBalance] = _list(
+    inventory_balances: Connection[InventoryBalance] | None = _list(
         Kind.INVENTORY_BALANCE,
         inputs.InventoryBalanceFilter,
         queries.InventoryBalanceFilter,
         "Stock, one row per item, place, batch and status.",
     )
     inventory_balance: InventoryBalance | None = _one(Kind.INVENTORY_BALANCE, "One row of stock.")
-    locations: Connection[Location] = _list(
+    locations: Connection[Location] | None = _list(
         Kind.LOCATION, inputs.LocationFilter, queries.LocationFilter, "Bins and other places in warehouses."
     )
     location: Location | None = _one(Kind.LOCATION, "One location.")
-    items: Connection[Item] = _list(Kind.ITEM, inputs.ItemFilter, queries.ItemFilter, "Items.")
+    items: Connection[Item] | None = _list(
+        Kind.ITEM, inputs.ItemFilter, queries.ItemFilter, "What is made, bought, stored or used."
+    )
     item: Item | None = _one(Kind.ITEM, "One item.")
     bom: Bom | None = _one(Kind.BOM, "One structure.")
-    equipment: Connection[Equipment] = _list(
+    equipment: Connection[Equipment] | None = _list(
         Kind.EQUIPMENT, inputs.EquipmentFilter, queries.EquipmentFilter, "Machines."
     )
     equipment_unit: Equipment | None = _one(Kind.EQUIPMENT, "One machine.")
-    missions: Connection[Mission] = _list(Kind.MISSION, inputs.MissionFilter, queries.MissionFilter, "Missions.")
+    missions: Connection[Mission] | None = _list(
+        Kind.MISSION, inputs.MissionFilter, queries.MissionFilter, "Who and what works together on something."
+    )
     mission: Mission | None = _one(Kind.MISSION, "One mission.")
-    units: Connection[Unit] = _list(Kind.UNIT, inputs.UnitFilter, queries.UnitFilter, "Units on the map.")
+    units: Connection[Unit] | None = _list(Kind.UNIT, inputs.UnitFilter, queries.UnitFilter, "Units on the map.")
     unit: Unit | None = _one(Kind.UNIT, "One unit.")
-    bookings: Connection[Booking] = _list(
+    bookings: Connection[Booking] | None = _list(
         Kind.BOOKING, inputs.BookingFilter, queries.BookingFilter, "Rides that were booked."
     )
     booking: Booking | None = _one(Kind.BOOKING, "One booking.")
-    vehicles: Connection[Vehicle] = _list(
+    vehicles: Connection[Vehicle] | None = _list(
         Kind.VEHICLE, inputs.VehicleFilter, queries.VehicleFilter, "Vehicles, as each system reports them."
     )
     vehicle: Vehicle | None = _one(Kind.VEHICLE, "One vehicle, with its live position.")
-    geofences: Connection[Geofence] = _list(Kind.GEOFENCE, inputs.GeofenceFilter, queries.GeofenceFilter, "Geofences.")
+    geofences: Connection[Geofence] | None = _list(
+        Kind.GEOFENCE, inputs.GeofenceFilter, queries.GeofenceFilter, "Areas that vehicles enter and leave."
+    )
     geofence: Geofence | None = _one(Kind.GEOFENCE, "One geofence.")
 
-    shipments: Connection[Shipment] = _list(
+    shipments: Connection[Shipment] | None = _list(
         Kind.SHIPMENT, inputs.ShipmentFilter, queries.ShipmentFilter, "Goods on their way between partners."
     )
     shipment: Shipment | None = _one(Kind.SHIPMENT, "One shipment.")
-    work_orders: Connection[WorkOrder] = _list(
+    work_orders: Connection[WorkOrder] | None = _list(
         Kind.WORK_ORDER, inputs.WorkOrderFilter, queries.WorkOrderFilter, "Orders to make something."
     )
     work_order: WorkOrder | None = _one(Kind.WORK_ORDER, "One work order.")
-    haul_cycles: Connection[HaulCycle] = _list(
+    haul_cycles: Connection[HaulCycle] | None = _list(
         Kind.HAUL_CYCLE, inputs.HaulCycleFilter, queries.HaulCycleFilter, "Loads that trucks hauled."
     )
     haul_cycle: HaulCycle | None = _one(Kind.HAUL_CYCLE, "One haul cycle.")
-    production_records: Connection[ProductionRecord] = _list(
+    production_records: Connection[ProductionRecord] | None = _list(
         Kind.PRODUCTION_RECORD,
         inputs.ProductionRecordFilter,
         queries.ProductionRecordFilter,
         "What mobile machines did, per machine and day.",
     )
     production_record: ProductionRecord | None = _one(Kind.PRODUCTION_RECORD, "One production record.")
-    maintenance_alerts: Connection[MaintenanceAlert] = _list(
+    maintenance_alerts: Connection[MaintenanceAlert] | None = _list(
         Kind.MAINTENANCE_ALERT,
         inputs.MaintenanceAlertFilter,
         queries.MaintenanceAlertFilter,
         "What machines reported for maintenance.",
     )
     maintenance_alert: MaintenanceAlert | None = _one(Kind.MAINTENANCE_ALERT, "One maintenance alert.")
-    equipment_delays: Connection[EquipmentDelay] = _list(
+    equipment_delays: Connection[EquipmentDelay] | None = _list(
         Kind.EQUIPMENT_DELAY, inputs.EquipmentDelayFilter, queries.EquipmentDelayFilter, "Spans without work, and why."
     )
     equipment_delay: EquipmentDelay | None = _one(Kind.EQUIPMENT_DELAY, "One delay.")
@@ -193,7 +212,7 @@ class Query:
         first: _First = 50,
         after: _After = None,
         sources: _Sources = None,
-    ) -> Connection[Bom]:
+    ) -> Connection[Bom] | None:
         if not 1 <= len(filter.item_numbers) <= 50:
             raise BadInput("`itemNumbers` takes 1 to 50 part numbers")
         spelt = lookup.spelt_by_master(info.context, filter.item_numbers)
@@ -223,7 +242,7 @@ class Query:
         first: _First = 50,
         after: _After = None,
         sources: _Sources = None,
-    ) -> Connection[PriceEstimate]:
+    ) -> Connection[PriceEstimate] | None:
         found: Any = await list_records(
             info.context,
             Kind.PRICE_ESTIMATE,
@@ -239,10 +258,13 @@ class Query:
     async def node(
         self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Global id.")]
     ) -> Node | None:
-        found: Any = await info.context.loaders.records.load(parse_id(str(id)))
+        found: Any = await load(info, "records", parse_id(str(id)))
         return found  # type: ignore[no-any-return]
 
-    @computed("Several objects by their global ids, in their order; null for those that are none.")
+    @computed(
+        "Several objects by their global ids, in their order; null for those that are none. An id that cannot be "
+        "read, and a system that fails, cost only their own objects."
+    )
     async def nodes(
         self,
         info: Info,
@@ -250,5 +272,12 @@ class Query:
     ) -> list[Node | None]:
         if len(ids) > MOST_NODES:
             raise BadInput(f"`nodes` takes at most {MOST_NODES} ids; {len(ids)} were given")
-        found: Any = await info.context.loaders.records.load_many([parse_id(str(each)) for each in ids])
+        found: Any = await each_loaded(info, [_place(id) for id in ids])
         return found  # type: ignore[no-any-return]
+
+
+def _place(id: strawberry.ID) -> GlobalId | BadInput:
+    try:
+        return parse_id(str(id))
+    except BadInput as fault:
+        return fault

@@ -4,8 +4,12 @@ import logging
 from typing import Any
 
 import strawberry
+from strawberry.extensions import SchemaExtension
+from strawberry.federation.schema import FederationAny
 from strawberry.schema.config import StrawberryConfig
 
+from graph.fields import each_loaded, parse_id
+from graph.info import Info
 from graph.operations import Report, operations
 from graph.query import Query
 from graph.scalars import SCALARS
@@ -17,6 +21,9 @@ from graph.types.orders import InventoryBalance, Location, Order, WarehouseOrder
 from graph.types.production import EquipmentDelay, HaulCycle, MaintenanceAlert, ProductionRecord, WorkOrder
 from graph.types.shipments import Shipment
 from graph.types.vehicles import Booking, Geofence, PriceEstimate, Vehicle
+from resolvers.errors import BadInput
+from unified.ids import GlobalId
+from unified.records import Kind
 
 NODES: tuple[Any, ...] = (
     Order, WarehouseOrder, WarehouseTask, InventoryBalance, Location, Item, Bom, Equipment, Mission, Unit,
@@ -25,21 +32,63 @@ NODES: tuple[Any, ...] = (
 )  # fmt: skip
 
 
+MOST_REPRESENTATIONS = 1_000
+
+
 class Schema(strawberry.federation.Schema):
-    """Logs errors through `report` only: Strawberry's own logger prints whole exceptions."""
+    """Logs errors through `report` only: Strawberry's own logger prints whole exceptions.
+
+    Resolves entities in one batch, where a representation that cannot be read spoils itself alone. Strawberry's
+    own way fails the whole list, and hands what the caller wrote to functions as their arguments.
+    """
+
+    async def entities_resolver(  # type: ignore[override]
+        self, info: Info, representations: list[FederationAny]
+    ) -> list[FederationAny]:
+        """Raises `BadInput` for more than `MOST_REPRESENTATIONS`."""
+        if len(representations) > MOST_REPRESENTATIONS:
+            raise BadInput(
+                f"`_entities` takes at most {MOST_REPRESENTATIONS} representations; {len(representations)} were given"
+            )
+        return await each_loaded(info, [_place(each) for each in representations])
 
     def process_errors(self, errors: Any, execution_context: Any = None) -> None:
         """Nothing here: `Operations` answers and reports each error once."""
 
 
-def make_schema(report: Report) -> Schema:
-    """The schema; `report` is told of unexpected failures under the id that the client sees."""
+def make_schema(report: Report, *around: type[SchemaExtension]) -> Schema:
+    """The schema; `report` is told of unexpected failures under the id that the client sees.
+
+    Extensions `around` each operation see its results as the client does.
+    """
     logging.getLogger("strawberry.execution").setLevel(logging.CRITICAL)
     return Schema(
         query=Query,
         subscription=Subscription,
         types=list(NODES),
-        extensions=[operations(report)],
+        extensions=[*around, operations(report)],
         config=StrawberryConfig(scalar_map=SCALARS),
         federation_version="2.9",
     )
+
+
+_REFERABLE: dict[str, Kind] = {
+    node.__name__: node.resolve_reference.kind for node in NODES if hasattr(node, "resolve_reference")
+}
+
+
+def _place(representation: Any) -> GlobalId | BadInput:
+    """Where an entity is. Keys beyond `__typename` and `id` are a gateway's own business and not looked at."""
+    if not isinstance(representation, dict):
+        return BadInput('a representation is an object such as { __typename: "Item", id: "…" }')
+    name, key = representation.get("__typename"), representation.get("id")
+    kind = _REFERABLE.get(name) if isinstance(name, str) else None
+    if kind is None:
+        shown = repr(name[:60]) if isinstance(name, str) else "missing"
+        return BadInput(f"the `__typename` of a representation is {shown}; the entities are: {', '.join(_REFERABLE)}")
+    if not isinstance(key, str):
+        return BadInput(f"a representation of {name} needs its `id`, as text")
+    try:
+        return parse_id(key, kind)
+    except BadInput as fault:
+        return fault

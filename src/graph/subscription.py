@@ -1,6 +1,7 @@
 """The root fields that stream."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated, Any
 
 import strawberry
@@ -19,8 +20,10 @@ _Sources = Annotated[list[str] | None, strawberry.argument(description="Only the
 
 def _stream(kind: Kind, given: Any, into: type[queries.Filter], shown: Any) -> Any:
     async def resolve(info: Info, filter: Any = None, sources: list[str] | None = None) -> Any:
-        async for record in changes(info.context, kind, inputs.to_filter(filter, into), sources):
-            yield record
+        wanted = inputs.to_filter(filter, into)
+        async with aclosing(changes(info.context, kind, wanted, sources, info.path.as_list())) as records:
+            async for record in records:
+                yield record
 
     resolve.__annotations__ = {
         "info": Info,
@@ -31,7 +34,10 @@ def _stream(kind: Kind, given: Any, into: type[queries.Filter], shown: Any) -> A
     return resolve
 
 
-@strawberry.type(description="What can be followed live: first what is, then every change.")
+@strawberry.type(
+    description="What can be followed live: first what is, then every change. What its vendor no longer has, or what "
+    "leaves the filter, has a last value with `removed: true`."
+)
 class Subscription:
     vehicle_changed: AsyncGenerator[Vehicle, None] = strawberry.subscription(
         resolver=_stream(Kind.VEHICLE, inputs.VehicleFilter, queries.VehicleFilter, Vehicle),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from connectors.kit.errors import ConnectorError
-from resolvers.sources import Asked, Sources
+from resolvers.sources import Sources
 from unified.events import Event
 from unified.records import Kind, Record
 
@@ -55,6 +55,8 @@ class Context:
     problems: list[Problem] = field(default_factory=list)
     request: Any = None
     introspection: bool = True
+    gone: str | None = None
+    """Id of the object whose last value a subscription tells just now."""
     _loaders: "Loaders | None" = None
 
     @property
@@ -80,12 +82,23 @@ class Context:
             introspection=self.introspection,
         )
 
-    def note(self, asked: Asked[Any], path: Sequence[str | int] | None = None) -> None:
-        """Keeps the failure of a source once per operation and code."""
-        error = asked.error
-        if error is None:
-            return
-        same = (asked.handle.key, error.code)
-        if any((getattr(each.error, "integration", ""), each.error.code) == same for each in self.problems):
-            return
-        self.problems.append(Problem(error, list(path) if path is not None else None))
+    def note(self, error: ConnectorError, path: Sequence[str | int] | None = None) -> None:
+        """Keeps a failure once per operation, integration and code, with the first path in the answer that met it."""
+        place = list(path) if path is not None else None
+        same = (getattr(error, "integration", ""), error.code)
+        for each in self.problems:
+            if (getattr(each.error, "integration", ""), each.error.code) == same:
+                if _precedes(place, each.path):
+                    each.path = place
+                return
+        self.problems.append(Problem(error, place))
+
+
+def _precedes(one: list[str | int] | None, other: list[str | int] | None) -> bool:
+    """Whether one of two paths comes first among the objects of a list: joins are not met in the answer's order."""
+    for mine, theirs in zip(one or (), other or (), strict=False):
+        if isinstance(mine, int) and isinstance(theirs, int) and mine != theirs:
+            return mine < theirs
+        if mine != theirs:
+            return False
+    return False

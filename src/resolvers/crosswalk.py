@@ -1,16 +1,30 @@
 """The crosswalk: which numbers of which integrations mean the same thing.
 
-An index in memory per organisation, filled from what each integration knows (`identities`), what passes by,
-and the links of the configuration; kept in the store between restarts. A number that no link names gets the
-canonical key of its subject's normalising rule.
+An index in memory per organisation, filled from what each integration knows (`identities`), what passes by
+(`meet`), and the links of the configuration; kept in the store between restarts. A number that no link names gets
+the canonical key of its subject's normalising rule.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from connectors.kit.protocols import Identity
+from unified import records
 from unified.keys import Subject, canonical
+from unified.records import Record
+
+NUMBERS: dict[type[Record], tuple[Subject, Callable[[Any], tuple[str | None, ...]]]] = {
+    records.Item: (Subject.ITEM, lambda item: (item.number,)),
+    records.Vehicle: (Subject.VEHICLE, lambda vehicle: (vehicle.plate, vehicle.fleet_number)),
+    records.Unit: (Subject.VEHICLE, lambda unit: (unit.callsign, unit.uid)),
+    records.Equipment: (Subject.EQUIPMENT, lambda machine: (machine.fleet_number, machine.serial_number, machine.name)),
+}
+"""The kinds that join across systems, and under which numbers others know them, the best first."""
+
+MET_MOST = 100_000
+"""Records of an integration that are remembered as met; beyond it only the index teaches."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +40,17 @@ class Crosswalk:
 
     def __init__(self, links: Iterable[Link] = ()) -> None:
         self._linked: dict[tuple[Subject, str, str], str] = {}
+        self._spelt: dict[tuple[Subject, str, str], str] = {}
         self._known: dict[tuple[Subject, str], dict[tuple[str, str, str | None], Identity]] = defaultdict(dict)
         self._integrations: dict[str, set[tuple[Subject, str]]] = defaultdict(set)
         self._keys: dict[tuple[Subject, str, str], dict[str, None]] = defaultdict(dict)
+        self._met: dict[str, dict[str, tuple[str | None, ...]]] = defaultdict(dict)
         for link in links:
             # a key that no normalising rule can produce, so that a link never meets a stranger by chance
             key = "=" + "|".join(sorted(f"{integration}:{number}" for integration, number in link.same))
             for integration, number in link.same:
                 self._linked[link.subject, integration, canonical(link.subject, number)] = key
+                self._spelt[link.subject, key, integration] = number
 
     def key(self, subject: Subject, integration: str, number: str | None) -> str | None:
         """The canonical key of `number` as `integration` spells it; null for no number."""
@@ -41,6 +58,8 @@ class Crosswalk:
             return None
         bare = canonical(subject, number)
         return self._linked.get((subject, integration, bare), bare) or None
+
+    # --- learning
 
     def learn(self, integration: str, identities: Iterable[Identity]) -> int:
         """Adds what an integration knows; gives how many were new."""
@@ -59,27 +78,88 @@ class Crosswalk:
                     self._keys[identity.subject, integration, identity.external_id][key] = None
         return new
 
+    def meet(self, record: Record) -> None:
+        """Learns from a record that is read or arrives live, so that joins need not wait for the index.
+
+        Costs a dictionary access for a record that is known already or of a kind that does not join.
+        """
+        named = NUMBERS.get(type(record))
+        if named is None:
+            return
+        subject, numbers_of = named
+        source, numbers = record.source, numbers_of(record)
+        met = self._met[source.integration]
+        before = met.get(record.id)
+        if before == numbers or (before is None and len(met) >= MET_MOST):
+            return
+        met[record.id] = numbers
+        for number in before or ():
+            if number not in numbers:  # a plate that was moved to another vehicle must not lead to this one
+                self._forget(subject, source.integration, number, source.external_id)
+        self.learn(
+            source.integration,
+            [
+                Identity(subject=subject, kind=record.kind, number=number, external_id=source.external_id)
+                for number in numbers
+                if number
+            ],
+        )
+
     def replace(self, integration: str, identities: Iterable[Identity]) -> None:
         """What an integration knows now, instead of what it knew."""
         for place in self._integrations.pop(integration, set()):
-            self._known[place] = {
-                each: identity for each, identity in self._known[place].items() if each[0] != integration
-            }
+            rest = {each: identity for each, identity in self._known[place].items() if each[0] != integration}
+            if rest:
+                self._known[place] = rest
+            else:
+                del self._known[place]
         for gone in [each for each in self._keys if each[1] == integration]:
             del self._keys[gone]
+        self._met.pop(integration, None)
         self.learn(integration, identities)
+
+    def _forget(self, subject: Subject, integration: str, number: str | None, external_id: str) -> None:
+        key = self.key(subject, integration, number)
+        if key is not None:
+            self._known.get((subject, key), {}).pop((integration, str(number), external_id), None)
+            self._keys.get((subject, integration, external_id), {}).pop(key, None)
+
+    # --- asking
 
     def identities(self, subject: Subject, key: str) -> Mapping[tuple[str, str, str | None], Identity]:
         """All that is known under the key: (integration, number, external id) → identity."""
         return self._known.get((subject, key), {})
+
+    def siblings(self, subject: Subject, key: str | None) -> list[tuple[str, Identity]]:
+        """(integration, identity) of all that is known under the key, and under the thing's other numbers.
+
+        A vehicle has several numbers; one system knows the plate, another the call sign, and the master both.
+        Machines are told by their own number only: their names are not unique between systems.
+        """
+        if key is None:
+            return []
+        found: list[tuple[str, Identity]] = []
+        seen, todo = {key}, [key]
+        while todo:
+            for (at, _, external), identity in self.identities(subject, todo.pop()).items():
+                found.append((at, identity))
+                if external is None or identity.kind is None or subject is Subject.EQUIPMENT:
+                    continue
+                for other in self.keys_of(subject, at, external):
+                    if other not in seen:
+                        seen.add(other)
+                        todo.append(other)
+        return found
 
     def keys_of(self, subject: Subject, integration: str, external_id: str) -> list[str]:
         """All keys of one thing: a vehicle has its plate and its fleet number."""
         return list(self._keys.get((subject, integration, external_id), ()))
 
     def numbers(self, subject: Subject, key: str, integration: str) -> list[str]:
-        """The spellings of the key at one integration, in the order in which they were learnt."""
-        return list(dict.fromkeys(number for at, number, _ in self.identities(subject, key) if at == integration))
+        """The spellings of the key at one integration: first that of a link, then in the order they were learnt."""
+        linked = self._spelt.get((subject, key, integration))
+        known = (number for at, number, _ in self.identities(subject, key) if at == integration)
+        return list(dict.fromkeys([linked, *known] if linked is not None else known))
 
     def all_identities(self) -> list[tuple[str, str, Identity]]:
         """(integration, key, identity) of everything, to keep it in the store."""

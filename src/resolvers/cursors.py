@@ -15,6 +15,10 @@ import msgspec
 from resolvers.errors import BadCursor
 
 LIMIT = 2_048
+MARK = 4
+MOVING, RECENT = 200, 50
+"""Rows that a cursor remembers of a list whose vendor moves them about: those that may still move, and the last
+ones that were given. Together 1,000 bytes."""
 _SIGNATURE = 12
 
 
@@ -22,13 +26,33 @@ class Place(msgspec.Struct, array_like=True, frozen=True, omit_defaults=True):
     """The next row of one source: the vendor's page (null = first) and how many of its rows are behind us.
 
     `last` is the external id of the row before, for sources that are read whole and may have shifted.
-    `done`: there is nothing more.
+    `done`: there is nothing more. `moving` and `recent` mark rows behind us that may come again (see `marks`).
     """
 
     page: str | None = None
     offset: int = 0
     last: str | None = None
     done: bool = False
+    moving: bytes = b""
+    recent: bytes = b""
+
+    def after(self, moving: list[str], given: list[str]) -> "Place":
+        """The same place with more rows behind it, by their external ids; the oldest are forgotten."""
+        return msgspec.structs.replace(
+            self,
+            moving=(self.moving + b"".join(map(mark, moving)))[-MOVING * MARK :],
+            recent=(self.recent + b"".join(map(mark, given[-RECENT:])))[-RECENT * MARK :],
+        )
+
+    def marks(self) -> set[bytes]:
+        """Of the rows that were given and may come again."""
+        told = self.moving + self.recent
+        return {told[start : start + MARK] for start in range(0, len(told), MARK)}
+
+
+def mark(external_id: str) -> bytes:
+    """Four bytes that stand for a row: short, since they travel in the cursor."""
+    return hashlib.blake2b(external_id.encode(), digest_size=MARK).digest()
 
 
 class _Body(msgspec.Struct, array_like=True, frozen=True):

@@ -3,6 +3,7 @@
 from typing import Any
 
 from connectors.kit.errors import BadPayload, ConnectorError, VendorDown, VendorError
+from unified.records import Kind
 
 
 class ClientError(Exception):
@@ -32,6 +33,19 @@ class Forbidden(ClientError):
     """The principal lacks a scope."""
 
     code = "FORBIDDEN"
+
+
+class Truncated(VendorError):
+    """A join had to read through more rows than it may: what it gives is not all."""
+
+    code = "TRUNCATED"
+    hint = "Ask the list itself with a filter instead of the join."
+
+    def __init__(self, kind: Kind, integration: str, limit: int) -> None:
+        super().__init__(
+            f"{integration} has more than {limit} rows of {kind.value} to be searched; what lies beyond is missing",
+            integration=integration,
+        )
 
 
 def extensions_of(error: ConnectorError) -> dict[str, Any]:

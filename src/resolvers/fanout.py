@@ -6,7 +6,8 @@ sort natively are merged as they are, small ones are read whole and sorted here;
 
 import asyncio
 import heapq
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,13 +19,15 @@ from resolvers import cursors
 from resolvers.context import Context
 from resolvers.cursors import Place
 from resolvers.errors import BadInput
-from resolvers.sources import Asked, Handle, SourceError, SourceReport, SourceState, ask
+from resolvers.sources import Asked, Handle, SourceError, SourceReport, Sources, SourceState, ask
 from unified.queries import Filter, ListQuery, OrderBy, SourcePage, sort_value
 from unified.records import Kind, Record
 
 LARGEST_PAGE = 200
 READ_WHOLE = 5_000
 """Rows of a source that are read to sort them here, or to find matches of a filter that the vendor lacks."""
+MOVING: dict[Kind, Callable[[Any], bool]] = {Kind.BOOKING: lambda booking: not booking.status.terminal}
+"""Rows that their vendor may move to a later page while somebody pages: those are not given twice."""
 
 
 class PageInfo(msgspec.Struct, frozen=True):
@@ -60,13 +63,13 @@ class Page:
         more: bool,
         reports: list[SourceReport],
         total: int | None,
-        resumed: bool,
+        after: str | None,
         key: bytes,
         digest: bytes,
     ) -> None:
         self._rows, self._before, self._key, self._digest = rows, before, key, digest
         self.sources, self.total_count = reports, total
-        self._more, self._resumed = more, resumed
+        self._more, self._after = more, after
         self.edges = [Edge(record, index, self) for index, (_, record, _) in enumerate(rows)]
 
     @property
@@ -75,7 +78,17 @@ class Page:
 
     def cursor_after(self, index: int) -> str:
         """The cursor of the row at `index`: each source stands after its last row up to there."""
-        places = self._before | {source: place for source, _, place in self._rows[: index + 1]}
+        given = self._rows[: index + 1]
+        places = self._before | {source: place for source, _, place in given}
+        moving = MOVING.get(given[0][1].kind) if given else None
+        if moving is not None:
+            rows: dict[str, list[Record]] = defaultdict(list)
+            for source, record, _ in given:
+                rows[source].append(record)
+            for source, mine in rows.items():
+                names = [record.source.external_id for record in mine]
+                still = [record.source.external_id for record in mine if moving(record)]
+                places[source] = places[source].after(still, names)
         return cursors.write(self._key, self._digest, places)
 
     @property
@@ -83,9 +96,10 @@ class Page:
         last = len(self._rows) - 1
         return PageInfo(
             has_next_page=self._more,
-            has_previous_page=self._resumed,
+            has_previous_page=self._after is not None,
             start_cursor=self.cursor_after(0) if self._rows else None,
-            end_cursor=self.cursor_after(last) if self._rows else None,
+            # an empty page leads on where its sources stopped searching; one whose sources fail, to itself again
+            end_cursor=self.cursor_after(last) if self._rows or self._before else None,
         )
 
 
@@ -96,6 +110,8 @@ class _Read(msgspec.Struct):
     more: bool
     total: int | None = None
     state: SourceState = SourceState.LIVE
+    reached: Place | None = None
+    """Where the search stopped when it found no row."""
 
 
 async def list_records(
@@ -115,10 +131,10 @@ async def list_records(
     """
     if not 0 <= first <= LARGEST_PAGE:
         raise BadInput(f"`first` is {first}; ask for 0 to {LARGEST_PAGE} rows and page with `after`")
-    handles = _chosen(context, kind, sources)
+    handles = chosen(context.sources, kind, sources)
     order = tuple(order_by)
     digest = cursors.digest(kind.value, (query_filter, order, sorted(handle.key for handle in handles)))
-    before = cursors.read(context.cursor_key, digest, after) if after else {}
+    before = cursors.read(context.cursor_key, digest, after) if after is not None else {}
     query = ListQuery(filter=query_filter, order_by=order, limit=first + 1)
     asked = await asyncio.gather(
         *(
@@ -127,34 +143,33 @@ async def list_records(
         )
     )
     for each in asked:
-        context.note(each, path)
+        if each.error is not None:
+            context.note(each.error, path)
     merged = _merge([each for each in asked if each.value is not None], order, first)
     reads = [each.value for each in asked if each.value is not None]
     totals = [read.total for read in reads]
+    reached = {each.handle.key: each.value.reached for each in asked if each.value and each.value.reached}
+    context.loaders.saw([record for _, record, _ in merged])
     counts: dict[str, list[Record]] = {}
     for source, record, _ in merged:
         counts.setdefault(source, []).append(record)
     return Page(
         merged,
-        before=before,
+        before=before | reached,
         more=sum(len(read.rows) for read in reads) > len(merged) or any(read.more for read in reads),
         reports=[_report(each, counts.get(each.handle.key, [])) for each in asked],
         total=None if len(reads) < len(asked) or None in totals else sum(t for t in totals if t is not None),
-        resumed=bool(before),
+        after=after,
         key=context.cursor_key,
         digest=digest,
     )
 
 
-def _chosen(context: Context, kind: Kind, sources: Sequence[str] | None) -> list[Handle]:
-    able = context.sources.listing(kind)
-    if sources is None:
-        return able
-    unknown = [key for key in sources if key not in context.sources.handles]
-    if unknown:
-        known = ", ".join(context.sources.handles) or "none"
-        raise BadInput(f"there is no integration {unknown[0]!r}; the integrations are: {known}")
-    return [handle for handle in able if handle.key in sources]
+def chosen(sources: Sources, kind: Kind, keys: Sequence[str] | None) -> list[Handle]:
+    """Who lists the kind, of those that are named. Raises `BadInput` for a name that there is not."""
+    if keys is not None:
+        sources.known(keys)
+    return [handle for handle in sources.listing(kind) if keys is None or handle.key in keys]
 
 
 async def _read(connector: Any, kind: Kind, query: ListQuery[Any], place: Place | None) -> _Read:
@@ -165,34 +180,51 @@ async def _read(connector: Any, kind: Kind, query: ListQuery[Any], place: Place 
     page: SourcePage[Any] = await method(query, place.page)
     if query.order_by and not page.sorted:
         return await _read_whole(method, query, page, place)
-    return await _read_on(method, query, page, place)
+    return await _read_on(kind, method, query, page, place)
 
 
-async def _read_on(method: Any, query: ListQuery[Any], page: SourcePage[Any], place: Place) -> _Read:
+async def _read_on(kind: Kind, method: Any, query: ListQuery[Any], page: SourcePage[Any], place: Place) -> _Read:
     """Rows from `place` on in the vendor's order, until there are enough or the end is reached."""
     rows: list[tuple[Record, Place]] = []
     total, skip, at, scanned = page.total, place.offset, place.page, 0
     seen = {place.page}
+    given = place.marks() if kind in MOVING else None
+    if given is not None and place.offset <= cursors.RECENT:
+        skip = 0  # rows may have left the page since: what was given is told by its mark, not by its place
+    told = Place(moving=place.moving, recent=place.recent)
     while True:
         for index, record in enumerate(page.records):
-            if index >= skip and query.filter.matches(record):
-                rows.append((record, Place(at, index + 1)))
+            if index >= skip and query.filter.matches(record) and _is_new(record, given):
+                rows.append((record, msgspec.structs.replace(told, page=at, offset=index + 1)))
+        skip = max(0, skip - len(page.records))  # pages have other sizes when `first` has changed
         scanned += len(page.records)
         if page.next is None:
             if rows:
-                rows[-1] = (rows[-1][0], Place(done=True))
+                rows[-1] = (rows[-1][0], msgspec.structs.replace(told, done=True))
             return _Read(rows, more=False, total=total)
+        following = msgspec.structs.replace(told, page=page.next, offset=skip)
         if rows:  # what follows the last row of this page is the next page, not an offset in this one
-            rows[-1] = (rows[-1][0], Place(page.next))
+            rows[-1] = (rows[-1][0], following)
         if len(rows) >= query.limit:
             return _Read(rows, more=True, total=total)
         if scanned >= READ_WHOLE:
-            return _Read(rows, more=bool(rows), total=total, state=SourceState.TRUNCATED)
+            reached = None if rows else following
+            return _Read(rows, more=True, total=total, state=SourceState.TRUNCATED, reached=reached)
         if page.next in seen:
             raise BadPayload("the vendor's paging goes in a circle: it gave the same page twice", path="$")
         seen.add(page.next)
-        at, skip = page.next, 0
+        at = page.next
         page = await method(query, at)
+
+
+def _is_new(record: Record, given: set[bytes] | None) -> bool:
+    if given is None:
+        return True
+    mark = cursors.mark(record.source.external_id)
+    if mark in given:
+        return False
+    given.add(mark)
+    return True
 
 
 async def _read_whole(method: Any, query: ListQuery[Any], page: SourcePage[Any], place: Place) -> _Read:
@@ -208,7 +240,7 @@ async def _read_whole(method: Any, query: ListQuery[Any], page: SourcePage[Any],
         page = await method(query, page.next)
         records += page.records
     matching = sorted(
-        (record for record in records if query.filter.matches(record)),
+        {record.id: record for record in records if query.filter.matches(record)}.values(),
         key=lambda record: (_sort_key(record, query.order_by), record.source.external_id),
     )
     start = _resume(matching, place)

@@ -1,7 +1,6 @@
 """Finding one object by a number that people know."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from resolvers.context import Context
 from resolvers.errors import BadInput
@@ -11,33 +10,32 @@ from unified import queries
 from unified.keys import Subject
 from unified.records import Kind, Record
 
+LOADERS = {Kind.ITEM: "items", Kind.VEHICLE: "vehicles", Kind.EQUIPMENT: "equipment_by_number"}
+"""Kinds that the crosswalk finds, and the loaders that ask it."""
 
-async def by_number(context: Context, kind: Kind, number: str, integration: str | None) -> Record | None:
-    """The object of the kind under the number, in the spelling of `integration` or any that normalises alike."""
-    if integration is not None and integration not in context.sources.handles:
-        raise BadInput(f"there is no integration {integration!r}")
-    spelt = Number(integration or "", number)
+
+async def by_number(
+    context: Context, kind: Kind, number: Number, path: Sequence[str | int] | None = None
+) -> Record | None:
+    """The object of a kind that is not in `LOADERS`, in the spelling of the number's integration or any that
+    normalises alike. An empty integration stands for all."""
     match kind:
-        case Kind.ITEM:
-            return await _loaded(context.loaders.items, spelt)
-        case Kind.VEHICLE:
-            return await _loaded(context.loaders.vehicles, spelt)
         case Kind.ORDER:
-            wanted: queries.Filter = queries.OrderFilter(numbers=(number,))
+            wanted: queries.Filter = queries.OrderFilter(numbers=(number.number,))
+        case Kind.SHIPMENT:
+            wanted = queries.ShipmentFilter(numbers=(number.number,))
+        case Kind.WORK_ORDER:
+            wanted = queries.WorkOrderFilter(numbers=(number.number,))
         case Kind.MISSION:
-            wanted = queries.MissionFilter(search=number)
+            wanted = queries.MissionFilter(search=number.number)
         case Kind.UNIT:
-            wanted = queries.UnitFilter(search=number)
+            wanted = queries.UnitFilter(search=number.number)
         case _:
             raise BadInput(f"a {kind.value} has no number to be found by; use `id` or `by: {{ external: … }}`")
-    page = await list_records(context, kind, wanted, first=50, sources=None if integration is None else [integration])
+    sources = [number.integration] if number.integration else None
+    page = await list_records(context, kind, wanted, first=50, sources=sources, path=path)
     name = {Kind.MISSION: "name", Kind.UNIT: "callsign"}.get(kind)
-    return next((row for row in page.nodes if name is None or getattr(row, name) == number), None)
-
-
-async def _loaded(loader: Any, number: Number) -> Record | None:
-    found: Record | None = await loader.load(number)
-    return found
+    return next((row for row in page.nodes if name is None or getattr(row, name) == number.number), None)
 
 
 def spelt_by_master(context: Context, numbers: Sequence[str]) -> list[str]:

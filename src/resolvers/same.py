@@ -1,23 +1,17 @@
-"""The same thing in other systems."""
+"""The same thing in other systems: by which number an object is known there."""
 
 from typing import Any
 
-from resolvers.context import Context
+from resolvers.loaders import Same
 from unified import records
 from unified.keys import Subject
 from unified.records import Record
 
 
-async def same_as(context: Context, record: Any) -> list[Record]:
-    """What the crosswalk knows to be the same as `record`, from the other sources."""
+def same_key(record: Any) -> Same | None:
+    """What the loader of `sameAs` is asked by; null for a kind that does not join, and without a number."""
     named = _name(record)
-    if named is None:
-        return []
-    subject, number = named
-    found: list[Record] = await context.loaders.same_as.load(
-        (record.id, record.kind, subject, record.source.integration, number)
-    )
-    return found
+    return None if named is None else Same(record.source.integration, named[1], named[0], record.id)
 
 
 def _name(record: Record) -> tuple[Subject, str] | None:

@@ -9,11 +9,12 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from connectors.kit.errors import ConnectorError, TimedOut
+from connectors.kit.errors import ConnectorError, TimedOut, VendorError
 from connectors.kit.integration import Integration
 from connectors.kit.protocols import Connector, can_list, can_read
 from connectors.kit.services import Reading, current_reading
 from resolvers.crosswalk import Crosswalk, Link
+from resolvers.errors import BadInput
 from unified.keys import Subject
 from unified.records import Kind
 from unified.values import System
@@ -100,6 +101,13 @@ class Sources:
         """Who has a method of a protocol."""
         return [handle for handle in self if hasattr(handle.connector, method)]
 
+    def known(self, keys: Iterable[str]) -> None:
+        """Raises `BadInput` that names the first integration that there is not, and those that there are."""
+        for key in keys:
+            if key not in self.handles:
+                there = ", ".join(self.handles) or "none"
+                raise BadInput(f"there is no integration {key!r}; the integrations are: {there}")
+
     def master(self, subject: Subject, method: str) -> Handle | None:
         """Who is the master of a subject: configured, or the first that has the method."""
         able = self.having(method)
@@ -117,10 +125,14 @@ async def ask(handle: Handle, call: Callable[[Any], Awaitable[T]], *, seconds: f
     clock = handle.connector.services.clock
     started = clock.monotonic()
     limit = seconds if seconds is not None else handle.integration.deadline_seconds
+    # a little earlier than ours, so that a vendor that hangs is noted as failing by the way to it
+    asked.reading.deadline = started + limit - min(0.1, limit / 20)
     try:
         async with asyncio.timeout(limit):
             asked.value = await call(handle.connector)
     except ConnectorError as error:
+        if isinstance(error, VendorError):
+            error.integration = error.integration or handle.key
         asked.error = error
     except TimeoutError:
         asked.error = TimedOut(f"{handle.key} did not answer within {limit:g} s", integration=handle.key)

@@ -97,11 +97,14 @@ class OrderFilter(Filter, frozen=True, kw_only=True):
 class WarehouseOrderFilter(Filter, frozen=True, kw_only=True):
     warehouses: tuple[str, ...] | None = None
     statuses: tuple[records.TaskStatus, ...] | None = None
+    numbers: tuple[str, ...] | None = None
     resource: str | None = None
 
     def matches(self, record: records.WarehouseOrder) -> bool:
+        numbers = self.numbers
         return (
             super().matches(record)
+            and (numbers is None or any(_same(Subject.ORDER, record.number, number) for number in numbers))
             and _in(record.warehouse, self.warehouses)
             and _in(record.status, self.statuses)
             and (self.resource is None or record.resource == self.resource)
@@ -113,11 +116,12 @@ class WarehouseTaskFilter(Filter, frozen=True, kw_only=True):
     statuses: tuple[records.TaskStatus, ...] | None = None
     warehouse_order_numbers: tuple[str, ...] | None = None
     order_number: str | None = None
+    order_numbers: tuple[str, ...] | None = None
     item_number: str | None = None
     resource: str | None = None
 
     def matches(self, record: records.WarehouseTask) -> bool:
-        numbers = self.warehouse_order_numbers
+        numbers, served = self.warehouse_order_numbers, self.order_numbers
         return (
             super().matches(record)
             and _in(record.warehouse, self.warehouses)
@@ -127,6 +131,7 @@ class WarehouseTaskFilter(Filter, frozen=True, kw_only=True):
                 or any(_same(Subject.ORDER, record.warehouse_order_number, number) for number in numbers)
             )
             and _same(Subject.ORDER, record.order_number, self.order_number)
+            and (served is None or any(_same(Subject.ORDER, record.order_number, number) for number in served))
             and _same(Subject.ITEM, record.item_number, self.item_number)
             and (self.resource is None or record.resource == self.resource)
         )

@@ -50,6 +50,7 @@ class Position(Value, frozen=True, kw_only=True):
     accuracy_m: float | None = None
     speed_kmh: float | None = None
     heading_deg: float | None = None
+    satellites: int | None = None
     recorded_at: datetime
     received_at: datetime | None = None
     stale: bool = False

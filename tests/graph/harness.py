@@ -1,30 +1,41 @@
-"""A graph over real connectors and the sandbox's stand-ins, in process: no socket, no waiting."""
+"""A graph over all six vendor systems, in process: wired as `crossdock.sandbox.toml` says, over the sandbox's
+stand-ins, with a clock that stands still. No socket, no waiting.
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+The world never changes, so it is built once; what each integration knows (the crosswalk) is asked once, too.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import httpx
+from msgspec.structs import replace
 
-from connectors.kit.integration import Integration, Secret
-from connectors.kit.protocols import IdentitySource
-from connectors.kit.registry import connector_class
+from connectors.kit.protocols import Identity, IdentitySource
 from connectors.kit.services import Services
-from graph.schema import make_schema
+from graph.schema import Schema, make_schema
 from resolvers.context import Context
-from resolvers.crosswalk import Link
 from resolvers.loaders import Loaders
-from resolvers.sources import Handle, Sources
-from sandbox import octoprint, tak, teamcenter
-from sandbox.registry import application
+from resolvers.sources import Sources
+from runtime.bus import MemoryBus
+from runtime.settings import load as load_settings
+from sandbox.registry import application, load
 from sandbox.standin import StandIn
 from sandbox.world import World
+from server.wiring import connect
 from tests.connectors.contract import FakeClock, Lines
 from unified.events import Event
-from unified.keys import Subject
 from unified.records import Kind, Record
-from unified.values import System
+
+SIX = ("ewm-west", "ewm-north", "plm", "workshop", "tak", "uber", "fleet")
+"""Integrations of the sandbox that are joined here; others may be added to it."""
+MODULES = ("sap_ewm", "teamcenter", "octoprint", "tak", "uber", "traccar")
+CONFIG = Path(__file__).parents[2] / "crossdock.sandbox.toml"
 
 
 @dataclass(frozen=True)
@@ -36,21 +47,24 @@ class Anybody:
 
 @dataclass
 class Still:
-    """A live plane in which nothing happens but what a test puts in."""
+    """A live plane over the real bus, with a snapshot that a test fills. `read` is told of each look at it."""
 
     now: list[Record] = field(default_factory=list)
-    coming: list[Event] = field(default_factory=list)
+    bus: MemoryBus = field(default_factory=MemoryBus)
+    before_snapshot: list[Event] = field(default_factory=list)
+    """Published while the snapshot is being read: what a gap would lose."""
 
     async def snapshot(self, kind: Kind, ids: Sequence[str] | None) -> list[Record]:
-        return [record for record in self.now if record.kind is kind and (ids is None or record.id in ids)]
+        found = [record for record in self.now if record.kind is kind and (ids is None or record.id in ids)]
+        if self.before_snapshot:
+            await self.publish(kind, *self.before_snapshot)
+        return found
 
-    @asynccontextmanager
-    async def subscribe(self, kinds: Sequence[Kind]) -> AsyncIterator[AsyncIterator[Event]]:
-        async def events() -> AsyncIterator[Event]:
-            for event in self.coming:
-                yield event
+    def subscribe(self, kinds: Sequence[Kind]) -> Any:
+        return self.bus.subscribe([kind.value for kind in kinds], limit=50)
 
-        yield events()
+    async def publish(self, kind: Kind, *events: Event) -> None:
+        await self.bus.publish(kind.value, events)
 
 
 @dataclass
@@ -61,7 +75,7 @@ class Graph:
     stand_ins: dict[str, StandIn]
     live: Still
     reported: list[BaseException]
-    schema: Any
+    schema: Schema
 
     def context(self) -> Context:
         return Context(
@@ -75,71 +89,101 @@ class Graph:
     async def ask(self, document: str, **variables: Any) -> Any:
         return await self.schema.execute(document, variable_values=variables, context_value=self.context())
 
+    async def data(self, document: str, **variables: Any) -> Any:
+        """What a query without errors gives."""
+        result = await self.ask(document, **variables)
+        assert result.errors is None
+        return result.data
+
+    async def errors(self, document: str, **variables: Any) -> list[dict[str, Any]]:
+        """The errors as a client sees them, without their places in the document."""
+        result = await self.ask(document, **variables)
+        return [{key: value for key, value in each.formatted.items() if key != "locations"} for each in result.errors]
+
     def calls(self) -> dict[str, int]:
         """Requests per stand-in since the last `forget`."""
         return {name: one.faults.total_calls() for name, one in self.stand_ins.items() if one.faults.total_calls()}
 
+    def calls_by_path(self) -> Counter[str]:
+        """Requests per stand-in and path, shortened to its last part: `teamcenter expandPSAllLevels`."""
+        found: Counter[str] = Counter()
+        for name, one in self.stand_ins.items():
+            for (_, template), count in one.faults.calls.items():
+                found[f"{name} {template.rsplit('/', 1)[-1]}"] += count
+        return found
+
     def forget(self) -> None:
         for one in self.stand_ins.values():
             one.faults.calls.clear()
+            one.faults.recent.clear()
+
+    def faults(self, name: str) -> Any:
+        return self.stand_ins[name].faults
+
+
+@cache
+def _world() -> tuple[World, list[FakeClock]]:
+    """The world, and the clock that it follows: that of the graph made last."""
+    clocks = [FakeClock()]
+    return World(lambda: clocks[-1].now()), clocks
+
+
+_known: dict[str, list[Identity]] = {}
+"""What each integration knows: it never changes, so it is asked once per process, by connectors of its own."""
+
+
+async def _index(sources: Sources) -> dict[str, list[Identity]]:
+    known: dict[str, list[Identity]] = {}
+    for handle in sources:
+        if isinstance(handle.connector, IdentitySource):
+            known[handle.key] = [each async for each in handle.connector.identities()]
+            sources.crosswalk.replace(handle.key, known[handle.key])
+    return known
 
 
 @asynccontextmanager
-async def graph_over_the_sandbox() -> AsyncIterator[Graph]:
+async def graph_over_the_sandbox(
+    *, indexed: bool = True, afresh: bool = False, deadlines: Mapping[str, float] | None = None
+) -> AsyncIterator[Graph]:
+    """`indexed` false: no index ran yet. `afresh`: the index is read by these very connectors, which learn from it.
+    `deadlines`: seconds by integration."""
     clock = FakeClock()
-    world = World(clock.now)
-    plm, printers, command = teamcenter.create(world), octoprint.create(world), tak.create(world)
-    stand_ins: list[StandIn] = [plm, *printers, command]
-    app = application([plm, *printers])
-    services = Services(transport=httpx.ASGITransport(app=app), clock=clock, log=Lines())
-    integrations = [
-        Integration(
-            key="plm",
-            system=System.TEAMCENTER,
-            base_url="http://vendor/teamcenter",
-            credentials={"user": Secret("sandbox"), "password": Secret("sandbox-teamcenter")},
-            settings={"time_zone": "Africa/Lagos"},
-            masters=frozenset({"ITEM"}),
+    world, clocks = _world()
+    clocks[:] = [clock]
+    stand_ins = {one.name: one for one in load(world, {}, modules=MODULES)}
+    app = application(list(stand_ins.values()))
+    settings = load_settings(CONFIG, {})
+    own = deadlines or {}
+    settings = replace(
+        settings,
+        integrations=tuple(
+            replace(each, deadline_seconds=own.get(each.key, each.deadline_seconds))
+            for each in settings.integrations
+            if each.key in SIX
         ),
-        Integration(
-            key="workshop",
-            system=System.EQUIPMENT,
-            credentials={each.printer.id: Secret(each.printer.api_key) for each in printers},
-            settings={
-                "machines": [
-                    {
-                        "id": each.printer.id,
-                        "name": each.printer.name,
-                        "url": f"http://vendor/{each.name}",
-                        "api_key": each.printer.id,
-                    }
-                    for each in printers
-                ]
-            },
-        ),
-    ]
-    handles = [
-        Handle(one, connector_class(one.system)(one, services), position) for position, one in enumerate(integrations)
-    ]
-    tak_one = Integration(
-        key="tak",
-        system=System.C4ISR,
-        base_url="https://vendor",
-        credentials={"mission_password": Secret("sandbox-mission")},
     )
-    tak_services = Services(transport=httpx.ASGITransport(app=command.app), clock=clock, log=Lines())
-    handles.append(Handle(tak_one, connector_class(tak_one.system)(tak_one, tak_services), 2))
-    links = [Link(Subject.ITEM, (("ewm-west", sap_number), ("plm", number))) for sap_number, number in world.item_links]
-    sources = Sources("default", handles, links)
-    for handle in handles:
-        if isinstance(handle.connector, IdentitySource):
-            sources.crosswalk.replace(handle.key, [each async for each in handle.connector.identities()])
-    reported: list[BaseException] = []
-    schema = make_schema(lambda _, error: reported.append(error))
-    graph = Graph(sources, world, clock, {one.name: one for one in stand_ins}, Still(), reported, schema)
-    graph.forget()
-    try:
+    vendors, tak = httpx.ASGITransport(app=app), httpx.ASGITransport(app=stand_ins["tak"].app)
+    transports = {each.key: tak if each.key == "tak" else vendors for each in settings.integrations}
+    services = Services(clock=clock, log=Lines())
+    async with AsyncExitStack() as closing:
+
+        def connected() -> Sources:
+            [made] = connect(settings, services, transports).values()
+            for handle in made:
+                closing.push_async_callback(handle.connector.aclose)
+            return made
+
+        sources = connected()
+        if afresh:
+            await _index(sources)
+        elif indexed:
+            if not _known:
+                _known.update(await _index(connected()))
+            for key, identities in _known.items():
+                sources.crosswalk.replace(key, identities)
+        await asyncio.gather(*(handle.connector.check() for handle in sources))  # everyone is logged in
+        reported: list[BaseException] = []
+        schema = make_schema(lambda _, error: reported.append(error))
+        graph = Graph(sources, world, clock, stand_ins, Still(), reported, schema)
+        graph.forget()
         yield graph
-    finally:
-        for handle in handles:
-            await handle.connector.aclose()

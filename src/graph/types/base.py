@@ -1,14 +1,14 @@
 """What all records share, and Relay's connections."""
 
 from datetime import datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 import strawberry
 
-from graph.fields import computed, plain
+from graph.fields import computed, joined_many, plain
 from graph.info import Info
 from resolvers import sources as reports
-from resolvers.same import same_as
+from resolvers.same import same_key
 from unified.values import System
 
 T = TypeVar("T")
@@ -35,12 +35,18 @@ class Sourced(Node):
     updated_at: datetime | None = plain("When it last changed, by the vendor's clock; null where unknown.")
 
     @computed(
-        "The same thing in other systems, as the crosswalk knows it; empty where it knows none. "
-        "Nothing is merged: each source's object stays its own."
+        "Only in subscriptions: true in the last value of an object, which its vendor no longer has or which no longer "
+        "matches the filter. False everywhere else."
     )
-    async def same_as(self, info: Info) -> list[Annotated["Sourced", strawberry.lazy("graph.types.base")]]:
-        found: Any = await same_as(info.context, self)
-        return found  # type: ignore[no-any-return]
+    def removed(self, info: Info) -> bool:
+        return info.context.gone == str(self.id)
+
+    same_as: list[Annotated["Sourced", strawberry.lazy("graph.types.base")]] | None = joined_many(
+        "same_as",
+        same_key,
+        "The same thing in other systems, as the crosswalk knows it; empty where it knows none. Nothing is merged: "
+        "each source's object stays its own.",
+    )
 
 
 @strawberry.federation.type(description="Why a source's rows are missing or old.", shareable=True)
@@ -64,10 +70,12 @@ class SourceReport:
 
 @strawberry.federation.type(description="Where a page stands in its list (Relay).", shareable=True)
 class PageInfo:
-    has_next_page: bool = plain("Whether there is more after this page.")
+    has_next_page: bool = plain("Whether those sources that answered have more after this page.")
     has_previous_page: bool = plain("Whether the page was asked for with `after`. Lists go forwards only.")
     start_cursor: str | None = plain("Cursor of the first row; null for an empty page.")
-    end_cursor: str | None = plain("Cursor of the last row: give it as `after` to go on.")
+    end_cursor: str | None = plain(
+        "Cursor of the last row: give it as `after` to go on. Of an empty page: where to look again; null at the start."
+    )
 
 
 @strawberry.type(description="A row of a list (Relay).")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
-from graph.fields import accepts, by_id, joined, plain
+from graph.fields import accepts, by_id, joined, joined_many, plain
 from graph.types.base import Sourced
 from graph.types.values import NamedText, Position, named_texts
 from resolvers.loaders import Number
@@ -85,7 +85,7 @@ class MachineMeters:
 class EquipmentAsset:
     asset_id: str = plain("The machine's id of it.")
     asset_type: str = plain("What it is, in the vendor's words (`CuttingTool`).")
-    serial_number: str | None = plain("Its serial number.")
+    serial_number: str | None = plain("What its maker stamped on it.")
     updated_at: datetime | None = plain("When the machine last reported on it.")
     details: list[NamedText] = strawberry.field(
         resolver=named_texts("details"), description="What else the machine tells of it."
@@ -94,7 +94,7 @@ class EquipmentAsset:
 
 @strawberry.federation.type(keys=["id"], description="A machine.")
 class Equipment(Sourced):
-    name: str = plain("Name.")
+    name: str = plain("What people in the shop call it.")
     equipment_type: records.EquipmentType = plain("What kind of machine it is.")
     state: records.EquipmentState = plain("What it does now.")
     model: str | None = plain("Make and model.")
@@ -110,13 +110,15 @@ class Equipment(Sourced):
     assets: list[EquipmentAsset] = plain("Tools and other things that it reports on.")
     job: Job | None = plain("What it works on; null when it has none.")
     sensors: list[SensorReading] = plain("Its sensors and their last values.")
-    maintenance_alerts: list[Annotated["MaintenanceAlert", strawberry.lazy("graph.types.production")]] = joined(
-        "alerts_of_equipment", _place, "What it reported for maintenance in the last 14 days, newest first."
+    maintenance_alerts: list[Annotated["MaintenanceAlert", strawberry.lazy("graph.types.production")]] | None = (
+        joined_many(
+            "alerts_of_equipment", _place, "What it reported for maintenance in the last 14 days, newest first."
+        )
     )
-    haul_cycles: list[Annotated["HaulCycle", strawberry.lazy("graph.types.production")]] = joined(
+    haul_cycles: list[Annotated["HaulCycle", strawberry.lazy("graph.types.production")]] | None = joined_many(
         "cycles_of_equipment", _name, "Its last haul cycles as a truck, newest first, at most 100."
     )
-    delays: list[Annotated["EquipmentDelay", strawberry.lazy("graph.types.production")]] = joined(
+    delays: list[Annotated["EquipmentDelay", strawberry.lazy("graph.types.production")]] | None = joined_many(
         "delays_of_equipment", _name, "Its last delays, newest first, at most 100."
     )
 

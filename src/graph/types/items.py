@@ -1,15 +1,15 @@
 """Items, bills of material and where they are used."""
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
-from graph.fields import accepts, by_id, computed, joined, plain
+from graph.fields import accepts, by_id, computed, joined, joined_many, load, plain
 from graph.info import Info
 from graph.types.base import Sourced
 from resolvers.errors import BadInput
-from resolvers.loaders import Number, Structure
+from resolvers.loaders import Number, Structure, Users
 from unified import records
 from unified.records import Kind
 
@@ -31,7 +31,7 @@ _Levels = Annotated[int | None, strawberry.argument(description="Levels to explo
 @strawberry.federation.type(keys=["id"], description="Something that is made, bought, stored or used.")
 class Item(Sourced):
     number: str = plain("Part number as its own system spells it.")
-    name: str = plain("Name.")
+    name: str = plain("What people call it.")
     description: str | None = plain("What it is.")
     item_type: records.ItemType = plain("What kind of item it is.")
     unit: str | None = plain("Unit of measure as its system shows it.")
@@ -41,28 +41,28 @@ class Item(Sourced):
     lifecycle: str | None = plain("Phase of its life, in the vendor's words.")
     net_mass_kg: Decimal | None = plain("Mass of one, kilograms.")
     gross_mass_kg: Decimal | None = plain("Mass of one with packaging, kilograms.")
-    inventory: list[Annotated["InventoryBalance", strawberry.lazy("graph.types.orders")]] = joined(
+    inventory: list[Annotated["InventoryBalance", strawberry.lazy("graph.types.orders")]] | None = joined_many(
         "inventory",
         lambda item: Number(item.source.integration, item.number),
-        "Stock in every warehouse system. A system that fails costs its own rows and one entry in `errors`.",
+        "Stock in every warehouse system; one that fails costs its own rows.",
     )
-    orders: list[Annotated["Order", strawberry.lazy("graph.types.orders")]] = joined(
+    orders: list[Annotated["Order", strawberry.lazy("graph.types.orders")]] | None = joined_many(
         "orders_of_item",
         lambda item: Number(item.source.integration, item.number),
         "Open orders with a line of it, at most 1,000 orders per source searched.",
     )
-    made_on: list[Annotated["Equipment", strawberry.lazy("graph.types.equipment")]] = joined(
+    made_on: list[Annotated["Equipment", strawberry.lazy("graph.types.equipment")]] | None = joined_many(
         "equipment_of_item",
         lambda item: Number(item.source.integration, item.number),
         "Machines whose present job makes it.",
     )
-    work_orders: list[Annotated["WorkOrder", strawberry.lazy("graph.types.production")]] = joined(
+    work_orders: list[Annotated["WorkOrder", strawberry.lazy("graph.types.production")]] | None = joined_many(
         "work_orders_of_item",
         lambda item: Number(item.source.integration, item.number),
         "Work orders that make it and are not closed.",
     )
 
-    @computed("Its structure, exploded; null when it has none.")
+    @computed("Its structure, exploded; null when it has none, or when its system fails: then `errors` says so.")
     async def bom(
         self,
         info: Info,
@@ -72,22 +72,21 @@ class Item(Sourced):
         max_levels: _Levels = None,
     ) -> Annotated["Bom", strawberry.lazy("graph.types.items")] | None:
         item: records.Item = self  # type: ignore[assignment]
-        found: records.Bom | None = await info.context.loaders.structures.load(
-            Structure(item.source.integration, item.number, view, revision_rule, revision, bounded_levels(max_levels))
-        )
-        return found  # type: ignore[return-value]
+        at, levels = item.source.integration, bounded_levels(max_levels)
+        wanted = Structure(at, item.number, view, revision_rule, revision, levels)
+        found: Any = await load(info, "structures", wanted)
+        return found  # type: ignore[no-any-return]
 
-    @computed("Items that use it, nearest first.")
+    @computed("Items that use it, nearest first. Null when the system that could tell fails; `errors` says why.")
     async def where_used(
         self,
         info: Info,
         levels: Annotated[int, strawberry.argument(description="How many levels up, 1 to 30.")] = 1,
-    ) -> list[Annotated["WhereUsed", strawberry.lazy("graph.types.items")]]:
+    ) -> list[Annotated["WhereUsed", strawberry.lazy("graph.types.items")]] | None:
         item: records.Item = self  # type: ignore[assignment]
-        found: tuple[records.WhereUsed, ...] = await info.context.loaders.where_used.load(
-            (item.source.integration, item.number, bounded_levels(levels) or 1)
-        )
-        return list(found)  # type: ignore[arg-type]
+        wanted = Users(item.source.integration, item.number, bounded_levels(levels) or 1)
+        found: Any = await load(info, "where_used", wanted)
+        return found  # type: ignore[no-any-return]
 
     is_type_of = accepts(records.Item)
     resolve_reference = by_id(Kind.ITEM)

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
-from graph.fields import accepts, by_id, computed, joined, plain
+from graph.fields import accepts, by_id, computed, joined, joined_many, load_all, plain
 from graph.info import Info
 from graph.types.base import Sourced
 from graph.types.values import Position
 from resolvers.loaders import Number
 from unified import records
+from unified.ids import GlobalId
 from unified.records import Kind
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Mission(Sourced):
     state: records.MissionState = plain("Whether it is on.")
     tool: str | None = plain("Tool that it belongs to (`public`).")
     classification: str | None = plain("Classification marking, carried through unchanged.")
-    keywords: list[str] = plain("Keywords.")
+    keywords: list[str] = plain("Words under which people search for it.")
     created_at: datetime | None = plain("When it was created.")
     created_by: str | None = plain("Uid of who created it.")
     expires_at: datetime | None = plain("When it ends by itself; null = never.")
@@ -51,12 +52,11 @@ class Mission(Sourced):
     documents: list[MissionDocument] = plain("Its files.")
     changes: list[MissionChange] = plain("What happened to it, newest last, as far as the server tells.")
 
-    @computed("Its units, with live positions; map objects that are no units are left out.")
+    @computed("Its units, with live positions; map objects that are no units are left out. Null when they fail.")
     async def units(self, info: Info) -> list[Annotated["Unit", strawberry.lazy("graph.types.missions")]] | None:
         mission: records.Mission = self  # type: ignore[assignment]
         at = mission.source.integration
-        found = await info.context.loaders.units.load_many([Number(at, uid) for uid in mission.unit_uids])
-        return [unit for unit in found if unit is not None]
+        return await load_all(info, "records", [GlobalId(Kind.UNIT.value, at, uid) for uid in mission.unit_uids])
 
     is_type_of = accepts(records.Mission)
     resolve_reference = by_id(Kind.MISSION)
@@ -77,7 +77,7 @@ class Unit(Sourced):
     battery_percent: float | None = plain("Battery of its device, 0 to 100.")
     remarks: str | None = plain("Free text.")
     stale_at: datetime | None = plain("After this moment it counts as offline.")
-    missions: list[Mission] = joined(
+    missions: list[Mission] | None = joined_many(
         "missions_of_unit", lambda unit: Number(unit.source.integration, unit.uid), "Missions that it takes part in."
     )
     vehicle: Annotated["Vehicle", strawberry.lazy("graph.types.vehicles")] | None = joined(

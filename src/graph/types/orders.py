@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
-from graph.fields import accepts, by_id, joined, plain
+from graph.fields import accepts, by_id, joined, joined_many, plain
 from graph.types.base import Sourced
 from graph.types.values import Money, Quantity
-from resolvers.loaders import Number
+from resolvers.loaders import InWarehouse, Number
 from unified import records
 from unified.records import Kind
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from graph.types.vehicles import Vehicle
 
 
-@strawberry.federation.type(description="A line of an order.", shareable=True)
+@strawberry.federation.type(description="One thing that an order asks for, and how much of it.", shareable=True)
 class OrderLine:
     line_number: str = plain("Number of the line within its order.")
     item_number: str = plain("Number of the item as the order's system spells it; `item` is the item itself.")
@@ -36,7 +36,7 @@ class OrderLine:
     item: Annotated["Item", strawberry.lazy("graph.types.items")] | None = joined(
         "items",
         lambda line: Number(line.integration, line.item_number),
-        "The item in the system that is master for items; null when the crosswalk knows none.",
+        "The item in the system that is master for items.",
     )
 
     is_type_of = accepts(records.OrderLine)
@@ -64,14 +64,14 @@ class Order(Sourced):
     vehicle: Annotated["Vehicle", strawberry.lazy("graph.types.vehicles")] | None = joined(
         "vehicles",
         lambda order: Number(order.source.integration, order.vehicle_plate) if order.vehicle_plate else None,
-        "The vehicle that carries it, with its live position; null when none is known.",
+        "The vehicle that carries it, with its live position.",
     )
-    tasks: list[Annotated["WarehouseTask", strawberry.lazy("graph.types.orders")]] | None = joined(
+    tasks: list[Annotated["WarehouseTask", strawberry.lazy("graph.types.orders")]] | None = joined_many(
         "tasks_of_order",
         lambda order: Number(order.source.integration, order.number),
         "Warehouse tasks that serve it.",
     )
-    shipments: list[Annotated["Shipment", strawberry.lazy("graph.types.shipments")]] = joined(
+    shipments: list[Annotated["Shipment", strawberry.lazy("graph.types.shipments")]] | None = joined_many(
         "shipments_of_order",
         lambda order: Number(order.source.integration, order.number),
         "Shipments of the same system that fulfil it.",
@@ -79,7 +79,7 @@ class Order(Sourced):
     fulfils: Annotated["Order", strawberry.lazy("graph.types.orders")] | None = joined(
         "commercial_orders",
         lambda order: Number(order.source.integration, order.reference_number) if order.reference_number else None,
-        "The sales or purchase order behind a delivery, in the commercial system that has it; null when none has.",
+        "The sales or purchase order behind a delivery, in the commercial system that has it.",
     )
 
     is_type_of = accepts(records.Order)
@@ -98,9 +98,9 @@ class WarehouseOrder(Sourced):
     created_at: datetime | None = plain("When it was created.")
     started_at: datetime | None = plain("When work began.")
     confirmed_at: datetime | None = plain("When it was confirmed.")
-    tasks: list[Annotated["WarehouseTask", strawberry.lazy("graph.types.orders")]] | None = joined(
+    tasks: list[Annotated["WarehouseTask", strawberry.lazy("graph.types.orders")]] | None = joined_many(
         "tasks_of_warehouse_order",
-        lambda order: Number(order.source.integration, order.source.external_id),
+        lambda order: InWarehouse(order.source.integration, order.warehouse, order.number, order.source.external_id),
         "Its tasks.",
     )
 
@@ -138,7 +138,7 @@ class WarehouseTask(Sourced):
     warehouse_order: WarehouseOrder | None = joined(
         "warehouse_orders_by_number",
         lambda task: (
-            (task.source.integration, task.warehouse, task.warehouse_order_number)
+            InWarehouse(task.source.integration, task.warehouse, task.warehouse_order_number)
             if task.warehouse_order_number
             else None
         ),
@@ -156,17 +156,17 @@ class Location(Sourced):
     warehouse: str | None = plain("Code of the warehouse.")
     zone: str | None = plain("Zone (storage type) that it lies in.")
     section: str | None = plain("Section within the zone.")
-    aisle: str | None = plain("Aisle.")
-    stack: str | None = plain("Stack.")
-    level: str | None = plain("Level.")
+    aisle: str | None = plain("Aisle that it lies on, as the warehouse names it.")
+    stack: str | None = plain("Column of bins within the aisle.")
+    level: str | None = plain("Height: which bin of the column, from the floor.")
     empty: bool | None = plain("Whether nothing lies there.")
     full: bool | None = plain("Whether nothing more fits.")
     blocked_for_removal: bool | None = plain("Whether nothing may be taken.")
     blocked_for_putaway: bool | None = plain("Whether nothing may be put.")
     max_mass_kg: Decimal | None = plain("Greatest mass that it bears, in kilograms.")
-    inventory: list[Annotated["InventoryBalance", strawberry.lazy("graph.types.orders")]] | None = joined(
+    inventory: list[Annotated["InventoryBalance", strawberry.lazy("graph.types.orders")]] | None = joined_many(
         "balances_of_location",
-        lambda place: (place.source.integration, place.warehouse, place.code) if place.warehouse else None,
+        lambda place: InWarehouse(place.source.integration, place.warehouse, place.code) if place.warehouse else None,
         "What lies there.",
     )
 
@@ -179,7 +179,7 @@ class InventoryBalance(Sourced):
     item_number: str = plain("Item as this system spells it.")
     warehouse: str = plain("Code of the warehouse.")
     location: str | None = plain("Code of the bin; null while the stock is on a resource.")
-    batch: str | None = plain("Batch.")
+    batch: str | None = plain("Batch that the stock belongs to; null for goods that are not kept in batches.")
     handling_unit: str | None = plain("Handling unit that it is packed in.")
     status: records.StockStatus = plain("What it may be used for. Never add up different statuses.")
     available: Quantity = plain("What is there and not reserved.")
@@ -192,7 +192,9 @@ class InventoryBalance(Sourced):
     )
     bin: Location | None = joined(
         "locations",
-        lambda balance: (balance.source.integration, balance.warehouse, balance.location) if balance.location else None,
+        lambda balance: (
+            InWarehouse(balance.source.integration, balance.warehouse, balance.location) if balance.location else None
+        ),
         "The place where it lies.",
     )
 

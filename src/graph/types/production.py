@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
-from graph.fields import accepts, by_id, joined, plain
+from graph.fields import accepts, by_id, joined, joined_many, plain
 from graph.types.base import Sourced
 from graph.types.values import Quantity
 from resolvers.loaders import Number
@@ -47,7 +47,7 @@ class WorkOrderMaterial:
     item: Annotated["Item", strawberry.lazy("graph.types.items")] | None = joined(
         "items",
         lambda material: Number(material.integration, material.item_number),
-        "The item in the system that is master for items; null when the crosswalk knows none.",
+        "The item in the system that is master for items.",
     )
 
     is_type_of = accepts(records.WorkOrderMaterial)
@@ -75,11 +75,10 @@ class WorkOrder(Sourced):
         lambda order: Number(order.source.integration, order.item_number) if order.item_number else None,
         "What it makes, in the system that is master for items.",
     )
-    made_on: list[Annotated["Equipment", strawberry.lazy("graph.types.equipment")]] = joined(
+    made_on: list[Annotated["Equipment", strawberry.lazy("graph.types.equipment")]] | None = joined_many(
         "equipment_of_item",
         lambda order: Number(order.source.integration, order.item_number) if order.item_number else None,
         "Machines whose present job makes its item.",
-        empty=(),
     )
 
     is_type_of = accepts(records.WorkOrder)
@@ -104,12 +103,12 @@ class HaulCycle(Sourced):
     hauled_by: Annotated["Equipment", strawberry.lazy("graph.types.equipment")] | None = joined(
         "equipment_by_number",
         lambda cycle: Number(cycle.source.integration, cycle.truck),
-        "The truck as a machine; null when the crosswalk knows none.",
+        "The truck as a machine.",
     )
     loaded_by: Annotated["Equipment", strawberry.lazy("graph.types.equipment")] | None = joined(
         "equipment_by_number",
         lambda cycle: Number(cycle.source.integration, cycle.loading_unit) if cycle.loading_unit else None,
-        "The loading unit as a machine; null when the crosswalk knows none.",
+        "The loading unit as a machine.",
     )
 
     is_type_of = accepts(records.HaulCycle)
@@ -120,7 +119,7 @@ class HaulCycle(Sourced):
 class ProductionRecord(Sourced):
     started_at: datetime = plain("When the span began.")
     ended_at: datetime = plain("When the span ended.")
-    loads: int | None = plain("Loads.")
+    loads: int | None = plain("How many loads it hauled; null where it does not count them.")
     payload_kg: Decimal | None = plain("Payload of all loads, kilograms.")
     operating_hours: float | None = plain("Hours with the engine on.")
     idle_hours: float | None = plain("Hours with the engine idling.")
@@ -159,7 +158,7 @@ class EquipmentDelay(Sourced):
     machine: Annotated["Equipment", strawberry.lazy("graph.types.equipment")] | None = joined(
         "equipment_by_number",
         lambda delay: Number(delay.source.integration, delay.equipment),
-        "The machine; null when the crosswalk knows none.",
+        "The machine.",
     )
 
     is_type_of = accepts(records.EquipmentDelay)

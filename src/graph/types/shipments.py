@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
-from graph.fields import accepts, by_id, joined, plain
+from graph.fields import accepts, by_id, joined, joined_many, plain
 from graph.types.base import Sourced
 from graph.types.values import Quantity
 from resolvers.loaders import Number
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from graph.types.vehicles import Vehicle
 
 
-@strawberry.federation.type(description="A line of a shipment.", shareable=True)
+@strawberry.federation.type(description="One thing that is shipped, and how much of it.", shareable=True)
 class ShipmentLine:
     line_number: str = plain("Number of the line within its shipment.")
     item_number: str = plain("Number of the item as the shipment's system spells it; `item` is the item itself.")
@@ -31,7 +31,7 @@ class ShipmentLine:
     item: Annotated["Item", strawberry.lazy("graph.types.items")] | None = joined(
         "items",
         lambda line: Number(line.integration, line.item_number),
-        "The item in the system that is master for items; null when the crosswalk knows none.",
+        "The item in the system that is master for items.",
     )
     order: Annotated["Order", strawberry.lazy("graph.types.orders")] | None = joined(
         "orders_by_number",
@@ -67,9 +67,9 @@ class Shipment(Sourced):
         lambda shipment: (
             Number(shipment.source.integration, shipment.vehicle_plate) if shipment.vehicle_plate else None
         ),
-        "The vehicle that carries it, with its live position; null when none is known.",
+        "The vehicle that carries it, with its live position.",
     )
-    deliveries: list[Annotated["Order", strawberry.lazy("graph.types.orders")]] = joined(
+    deliveries: list[Annotated["Order", strawberry.lazy("graph.types.orders")]] | None = joined_many(
         "deliveries_of_shipment",
         lambda shipment: Number(shipment.source.integration, shipment.number),
         "What the warehouse systems know under the same number: the deliveries that they work through.",

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import strawberry
 
-from graph.fields import accepts, by_id, computed, joined, plain
+from graph.fields import accepts, by_id, computed, joined, joined_many, load, load_all, plain
 from graph.info import Info
 from graph.scalars import GeoJSON
 from graph.types.base import Sourced
@@ -25,11 +25,16 @@ def _number(vehicle: records.Vehicle) -> Number | None:
 
 @strawberry.federation.type(keys=["id"], description="An area that vehicles enter and leave.")
 class Geofence(Sourced):
-    name: str = plain("Name.")
+    name: str = plain("What the dispatchers call the area.")
     description: str | None = plain("What it is.")
     geometry: GeoJSON = plain("Point (a circle, with `radiusM`), Polygon or LineString (with `corridorM`).")
     radius_m: float | None = plain("Radius of a circle in metres.")
     corridor_m: float | None = plain("How far from a line still counts as inside, in metres.")
+    vehicles: list[Annotated["Vehicle", strawberry.lazy("graph.types.vehicles")]] | None = joined_many(
+        "vehicles_of_geofence",
+        lambda fence: Number(fence.source.integration, fence.source.external_id),
+        "Vehicles of the same system that are in it now, as that system judges.",
+    )
 
     is_type_of = accepts(records.Geofence)
     resolve_reference = by_id(Kind.GEOFENCE)
@@ -37,7 +42,7 @@ class Geofence(Sourced):
 
 @strawberry.federation.type(keys=["id"], description="A vehicle that some system reports on.")
 class Vehicle(Sourced):
-    name: str = plain("Name.")
+    name: str = plain("What the dispatchers call it; often holds its plate.")
     plate: str | None = plain("Licence plate as this system spells it.")
     fleet_number: str | None = plain("The fleet's own number.")
     device_identifier: str | None = plain("Identifier of its tracker (IMEI), text.")
@@ -54,30 +59,27 @@ class Vehicle(Sourced):
     odometer_km: float | None = plain("Distance driven in its life, kilometres.")
     engine_hours: float | None = plain("Running time of its engine, hours.")
     alarms: list[str] = plain("Alarms that its last report carried, in the vendor's words.")
-    orders: list[Order] = joined("orders_of_vehicle", _number, "Open orders that it carries.", empty=())
-    bookings: list[Annotated["Booking", strawberry.lazy("graph.types.vehicles")]] = joined(
-        "bookings_of_vehicle", _number, "Active bookings that it serves.", empty=()
+    orders: list[Order] | None = joined_many("orders_of_vehicle", _number, "Open orders that it carries.")
+    bookings: list[Annotated["Booking", strawberry.lazy("graph.types.vehicles")]] | None = joined_many(
+        "bookings_of_vehicle", _number, "Active bookings that it serves."
     )
-    units: list[Unit] = joined("units_of_vehicle", _number, "Units that it is on the command system's map.", empty=())
+    units: list[Unit] | None = joined_many("units_of_vehicle", _number, "Units that it is on the command system's map.")
 
-    @computed("Missions that it serves as a unit.")
-    async def missions(self, info: Info) -> list[Mission]:
+    @computed("Missions that it serves as a unit; null when the systems that may know fail.")
+    async def missions(self, info: Info) -> list[Mission] | None:
         number = _number(self)  # type: ignore[arg-type]
-        if number is None:
-            return []
-        units: list[records.Unit] = await info.context.loaders.units_of_vehicle.load(number)
-        found = await info.context.loaders.missions_of_unit.load_many(
-            [Number(unit.source.integration, unit.uid) for unit in units]
-        )
-        return list({mission.id: mission for group in found for mission in group}.values())
+        units = await load(info, "units_of_vehicle", number) if number is not None else []
+        if not units:
+            return units
+        found = await load_all(info, "missions_of_unit", [Number(each.source.integration, each.uid) for each in units])
+        return None if found is None else list({each.id: each for group in found for each in group}.values())
 
-    @computed("Geofences that it is in, as its system judges.")
-    async def geofences(self, info: Info) -> list[Geofence]:
+    @computed("Geofences that it is in, as its system judges; null when that fails.")
+    async def geofences(self, info: Info) -> list[Geofence] | None:
         vehicle: records.Vehicle = self  # type: ignore[assignment]
         at = vehicle.source.integration
         places = [GlobalId(Kind.GEOFENCE.value, at, external) for external in vehicle.geofence_ids]
-        found = await info.context.loaders.records.load_many(places)
-        return [fence for fence in found if fence is not None]
+        return await load_all(info, "records", places)
 
     is_type_of = accepts(records.Vehicle)
     resolve_reference = by_id(Kind.VEHICLE)
@@ -85,7 +87,7 @@ class Vehicle(Sourced):
 
 @strawberry.federation.type(description="Who drives. Personal data.", shareable=True)
 class Driver:
-    name: str | None = plain("Name.")
+    name: str | None = plain("First name, or what the vendor shows of it.")
     phone: str | None = plain("Phone number, E.164.")
     rating: float | None = plain("Rating, 1 to 5.")
 
@@ -135,3 +137,4 @@ class PriceEstimate(Sourced):
     expires_at: datetime | None = plain("Until when the price holds.")
 
     is_type_of = accepts(records.PriceEstimate)
+    resolve_reference = by_id(Kind.PRICE_ESTIMATE)

@@ -75,6 +75,10 @@ class Order(Record, frozen=True, kw_only=True):
     """Partner number of who receives the goods, where it is not `partner`."""
     total: Money | None = None
     """Net value of the whole order."""
+    ordered_on: date | None = None
+    """Day of the document: when the order was given."""
+    created_on: date | None = None
+    """Day on which it was made in its system, where that keeps no time (see `created_at`)."""
     requested_on: date | None = None
     picking: Progress | None = None
     goods_movement: Progress | None = None

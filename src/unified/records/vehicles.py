@@ -35,6 +35,8 @@ class Vehicle(Record, frozen=True, kw_only=True):
     supply_volts: float | None = None
     odometer_km: float | None = None
     engine_hours: float | None = None
+    gsm_level: int | None = None
+    """The tracker's own scale of its mobile network's strength (mostly 0 to 4), no dBm."""
     alarms: tuple[str, ...] = ()
     geofence_ids: tuple[str, ...] = ()
     """The vendor's ids of the geofences that the vehicle is in."""

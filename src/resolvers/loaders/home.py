@@ -1,0 +1,186 @@
+"""Joins to rows of the key's own system, which is asked by many keys at once."""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from typing import Any
+
+from connectors.kit.errors import BatchTooLarge
+from connectors.kit.protocols import LISTINGS
+from resolvers.loaders.keys import InWarehouse, Number
+from resolvers.loaders.loader import NAMED, Found, Loads, at_home, collect, first, many
+from resolvers.sources import Sources
+from unified import queries, records
+from unified.keys import equipment_key, order_key
+from unified.queries import Filter, ListQuery
+from unified.records import Kind
+
+PAGE = 200
+"""Rows that are asked for at once."""
+MOST = 5_000
+"""Rows that the keys of one call may have."""
+NEWEST = 100
+"""Rows of a history that a join shows."""
+NOT_CANCELLED = (records.TaskStatus.OPEN, records.TaskStatus.IN_PROGRESS, records.TaskStatus.DONE)
+
+
+def _belonging(
+    method: str,
+    call: Callable[[Any, Sequence[Any]], Awaitable[list[Any]]],
+    *,
+    of_key: Callable[[Any], Hashable],
+    of_row: Callable[[Any], Iterable[Hashable]],
+    apart: Callable[[Any], Hashable] = lambda key: None,
+    newest: Callable[[Any], Any] | None = None,
+    size: int | None = None,
+) -> Callable[[Any, list[Any]], Awaitable[Found[Any, list[Any]]]]:
+    """A batch over rows of the key's own integration; `of_row` gives what its keys are told by.
+
+    With `newest`: the last 100 by it.
+    """
+
+    async def batch(self: "AtHome", keys: list[Any]) -> Found[Any, list[Any]]:
+        async def read(connector: Any, block: Sequence[Any]) -> list[tuple[Any, list[Any]]]:
+            rows: dict[Hashable, list[Any]] = defaultdict(list)
+            for row in await call(connector, block):
+                for named in set(of_row(row)):
+                    rows[named].append(row)
+            if newest is not None:
+                for mine in rows.values():
+                    mine.sort(key=newest, reverse=True)
+                    del mine[NEWEST:]
+            return [(key, rows.get(of_key(key), [])) for key in block]
+
+        return await at_home(self.sources, keys, method, read, apart=apart, size=size)
+
+    return batch
+
+
+def _listed(kind: Kind, where: Callable[[Sequence[Any]], Filter], **told: Any) -> Any:
+    """`_belonging` over a list whose filter names many keys at once."""
+    method = LISTINGS[kind].list_method
+
+    async def call(connector: Any, keys: Sequence[Any]) -> list[Any]:
+        rows, more = await collect(getattr(connector, method), ListQuery(filter=where(keys), limit=PAGE), MOST)
+        if more:
+            key = connector.integration.key
+            raise BatchTooLarge(f"{key}: {len(keys)} keys of {kind.value} have more than {MOST} rows", integration=key)
+        return rows
+
+    return _belonging(method, call, size=NAMED, **told)
+
+
+def _single(batch: Callable[[Any, list[Any]], Awaitable[Found[Any, list[Any]]]]) -> Loads[Any, Any]:
+    """A loader of the first row of each list."""
+
+    async def one(self: Any, keys: list[Any]) -> Found[Any, Any]:
+        return first(await batch(self, keys))
+
+    return Loads(one)
+
+
+def numbers_of(keys: Iterable[Any]) -> tuple[str, ...]:
+    """Each number of the keys once."""
+    return tuple(dict.fromkeys(key.number for key in keys))
+
+
+def _houses(keys: Iterable[InWarehouse]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(key.warehouse for key in keys))
+
+
+def _by_order_number(key: Any) -> str:
+    return order_key(key.number)
+
+
+def _in_house(key: InWarehouse) -> tuple[str, str]:
+    return key.warehouse, order_key(key.number)
+
+
+class AtHome:
+    """Loaders whose keys belong to one integration each."""
+
+    sources: Sources
+
+    orders_by_number: Loads[Number, records.Order] = _single(
+        _listed(
+            Kind.ORDER,
+            lambda keys: queries.OrderFilter(numbers=numbers_of(keys)),
+            of_key=_by_order_number,
+            of_row=lambda order: [order_key(order.number)],
+        )
+    )
+    tasks_of_order: Loads[Number, list[records.WarehouseTask]] = many(
+        _listed(
+            Kind.WAREHOUSE_TASK,
+            lambda keys: queries.WarehouseTaskFilter(order_numbers=numbers_of(keys), statuses=NOT_CANCELLED),
+            of_key=_by_order_number,
+            of_row=lambda task: [order_key(task.order_number or "")],
+        )
+    )
+    tasks_of_warehouse_order: Loads[InWarehouse, list[records.WarehouseTask]] = many(
+        _belonging(
+            "tasks_of_warehouse_orders",
+            lambda connector, keys: connector.tasks_of_warehouse_orders([key.external_id for key in keys]),
+            of_key=_in_house,
+            of_row=lambda task: [(task.warehouse, order_key(task.warehouse_order_number or ""))],
+        )
+    )
+    warehouse_orders_by_number: Loads[InWarehouse, records.WarehouseOrder] = _single(
+        _listed(
+            Kind.WAREHOUSE_ORDER,
+            lambda keys: queries.WarehouseOrderFilter(warehouses=_houses(keys), numbers=numbers_of(keys)),
+            of_key=_in_house,
+            of_row=lambda order: [(order.warehouse, order_key(order.number))],
+        )
+    )
+    locations: Loads[InWarehouse, records.Location] = _single(
+        _listed(
+            Kind.LOCATION,
+            lambda keys: queries.LocationFilter(warehouses=_houses(keys), codes=numbers_of(keys)),
+            of_key=lambda key: (key.warehouse, key.number),
+            of_row=lambda place: [(place.warehouse, place.code)],
+        )
+    )
+    balances_of_location: Loads[InWarehouse, list[records.InventoryBalance]] = many(
+        _listed(
+            Kind.INVENTORY_BALANCE,
+            lambda keys: queries.InventoryBalanceFilter(warehouses=_houses(keys), locations=numbers_of(keys)),
+            of_key=lambda key: (key.warehouse, key.number),
+            of_row=lambda balance: [(balance.warehouse, balance.location)],
+            apart=lambda key: key.warehouse,
+        )
+    )
+    shipments_of_order: Loads[Number, list[records.Shipment]] = many(
+        _belonging(
+            "shipments_of_orders",
+            lambda connector, keys: connector.shipments_of_orders(numbers_of(keys)),
+            of_key=_by_order_number,
+            of_row=lambda shipment: [order_key(line.order_number) for line in shipment.lines if line.order_number],
+        )
+    )
+    alerts_of_equipment: Loads[Number, list[records.MaintenanceAlert]] = many(
+        _listed(
+            Kind.MAINTENANCE_ALERT,
+            lambda keys: queries.MaintenanceAlertFilter(equipment=numbers_of(keys)),
+            of_key=lambda key: key.number,
+            of_row=lambda alert: [alert.equipment_external_id],
+            newest=lambda alert: alert.occurred_at,
+        )
+    )
+    cycles_of_equipment: Loads[Number, list[records.HaulCycle]] = many(
+        _listed(
+            Kind.HAUL_CYCLE,
+            lambda keys: queries.HaulCycleFilter(trucks=numbers_of(keys)),
+            of_key=lambda key: equipment_key(key.number),
+            of_row=lambda cycle: [equipment_key(cycle.truck)],
+            newest=lambda cycle: cycle.started_at,
+        )
+    )
+    delays_of_equipment: Loads[Number, list[records.EquipmentDelay]] = many(
+        _listed(
+            Kind.EQUIPMENT_DELAY,
+            lambda keys: queries.EquipmentDelayFilter(equipment=numbers_of(keys)),
+            of_key=lambda key: equipment_key(key.number),
+            of_row=lambda delay: [equipment_key(delay.equipment)],
+            newest=lambda delay: delay.started_at,
+        )
+    )
