@@ -71,7 +71,7 @@ def create_app(
     def report(failure: str, error: BaseException) -> None:
         log.error("operation.failed", id=failure, exc_info=error)
 
-    schema = make_schema(report)
+    schema = make_schema()
     key = settings.server.cursor_key
     desk = Desk(
         Engine(schema, limits_of(settings), report, documents_of(settings)),

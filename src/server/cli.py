@@ -84,7 +84,7 @@ def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
 def _schema_text() -> str:
     from graph.schema import make_schema
 
-    return make_schema(lambda _id, _error: None).as_str().rstrip() + "\n"
+    return make_schema().as_str().rstrip() + "\n"
 
 
 @schema_commands.command("export")

@@ -1,7 +1,7 @@
 """Runs prepared operations: one context each, a limit on time, errors with codes and without secrets."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -9,10 +9,10 @@ import msgspec
 from graphql import ExecutionResult, GraphQLError, OperationType, execute, subscribe
 
 from graph.engine.documents import Documents, Operation, Prepared, RequestRefused
+from graph.engine.errors import Report, told
 from graph.engine.limits import Limits
 from graph.engine.persisted import PersistedDocuments
 from graph.engine.request import GraphQLRequest
-from graph.operations import Report, told
 from graph.schema import Schema
 from resolvers.context import Context
 from resolvers.errors import extensions_of
@@ -85,7 +85,7 @@ class Engine:
 
     async def stream(
         self, request: GraphQLRequest, prepared: Prepared, operation: Operation, context: Context
-    ) -> AsyncIterator[Answer]:
+    ) -> AsyncGenerator[Answer, None]:
         """The answers of a subscription, or the one answer of any other operation."""
         if operation.type is not OperationType.SUBSCRIPTION:
             yield await self.run(request, prepared, operation, context)

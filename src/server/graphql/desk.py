@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any, Protocol
 
@@ -72,6 +72,7 @@ class Desk:
             cursor_key=self._cursor_key,
             make_loaders=Loaders,
             introspection=self._introspection,
+            representations=self.engine.limits.representations,
         )
 
     async def prepare(self, request: GraphQLRequest, context: Context) -> tuple[Prepared, Operation]:
@@ -95,7 +96,7 @@ class Desk:
 
     async def stream(
         self, request: GraphQLRequest, prepared: Prepared, operation: Operation, context: Context
-    ) -> AsyncIterator[Answer]:
+    ) -> AsyncGenerator[Answer, None]:
         """The answers of an operation while the caller's credentials last; the last one says when they have ended."""
         if operation.type is not OperationType.SUBSCRIPTION:
             yield await self.run(request, prepared, operation, context)
@@ -107,7 +108,7 @@ class Desk:
             answers = self.engine.stream(request, prepared, operation, context)
             if principal.expires_at is not None:
                 answers = _while_valid(answers, principal, self.clock)
-            async with aclosing(answers) as items:  # type: ignore[type-var]
+            async with aclosing(answers) as items:
                 async for answer in items:
                     outcome = _outcome(answer)
                     yield answer
@@ -124,7 +125,9 @@ def _outcome(answer: Answer) -> str:
     return "ok"
 
 
-async def _while_valid(answers: AsyncIterator[Answer], principal: Any, clock: Clock) -> AsyncIterator[Answer]:
+async def _while_valid(
+    answers: AsyncGenerator[Answer, None], principal: Any, clock: Clock
+) -> AsyncGenerator[Answer, None]:
     """The answers until the credentials end; then one that says so."""
     timer = asyncio.create_task(wait_until(principal.expires_at, clock))
     step: asyncio.Task[Answer] | None = None
@@ -145,10 +148,8 @@ async def _while_valid(answers: AsyncIterator[Answer], principal: Any, clock: Cl
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-        close: Callable[[], Any] | None = getattr(answers, "aclose", None)
-        if close is not None:
-            await close()
+        await answers.aclose()
 
 
-async def _next(answers: AsyncIterator[Answer]) -> Answer:
+async def _next(answers: AsyncGenerator[Answer, None]) -> Answer:
     return await anext(answers)

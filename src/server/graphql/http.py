@@ -6,7 +6,7 @@ Statuses follow the public audits (`graphql-http`): with `application/json` a we
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import msgspec
@@ -259,7 +259,7 @@ def _charset(content_type: str) -> str:
     return "utf-8"
 
 
-async def _only(answer: Answer) -> AsyncIterator[Answer]:
+async def _only(answer: Answer) -> AsyncGenerator[Answer, None]:
     yield answer
 
 

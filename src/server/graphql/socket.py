@@ -5,7 +5,7 @@ that operation and leaves the others alone.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -213,8 +213,8 @@ class _Session:
         self._running.pop(key, None)
         await self._send({"type": "error", "id": key, "payload": [error.formatted for error in errors]})
 
-    async def _answer(self, key: str, answers: AsyncIterator[Answer]) -> None:
-        async with aclosing(answers) as items:  # type: ignore[type-var]
+    async def _answer(self, key: str, answers: AsyncGenerator[Answer, None]) -> None:
+        async with aclosing(answers) as items:
             async for answer in items:
                 if not answer.executed:
                     await self._refuse(key, answer.errors or [])

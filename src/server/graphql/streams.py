@@ -1,7 +1,7 @@
 """Answers that go on: server-sent events (graphql-sse, distinct connections) and multipart (Apollo's protocol)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import msgspec
@@ -49,7 +49,7 @@ PARTS = Framing(
 
 
 async def send_stream(
-    answers: AsyncIterator[Answer],
+    answers: AsyncGenerator[Answer, None],
     framing: Framing,
     receive: Receive,
     send: Send,
@@ -107,12 +107,10 @@ async def send_stream(
         for task in (gone, halt):
             task.cancel()
         await asyncio.gather(gone, halt, return_exceptions=True)
-        close = getattr(answers, "aclose", None)
-        if close is not None:
-            await close()
+        await answers.aclose()
 
 
-async def _next(answers: AsyncIterator[Answer]) -> Answer:
+async def _next(answers: AsyncGenerator[Answer, None]) -> Answer:
     return await anext(answers)
 
 
