@@ -13,7 +13,7 @@ from runtime import jwks
 from runtime.clock import Clock, SystemClock
 from runtime.settings import ApiKeySettings, JwtSettings, SecretText, Settings
 
-SCOPES = frozenset({"read", "write", "admin"})
+SCOPES = frozenset({"read", "write", "admin", "metrics"})
 MAX_TOKEN_LENGTH = 16_384
 _REALM = 'realm="crossdock"'
 _TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
@@ -21,7 +21,10 @@ _TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 
 @dataclass(frozen=True, kw_only=True)
 class Principal:
-    """Who asks, for which organisation, and what they may do. `how`: `development`, `api_key` or `jwt`."""
+    """Who asks, for which organisation, and what they may do. `how`: `development`, `api_key` or `jwt`.
+
+    `expires_at`: from then on these credentials are refused, on an open socket too; null for those that never end.
+    """
 
     subject: str
     organisation: str
@@ -46,18 +49,30 @@ class Unauthenticated(Exception):
     """Nobody is let in. `challenge` is the value of `WWW-Authenticate`.
 
     `code`: `unauthenticated` (nothing was given that counts here), `invalid_token` (it is wrong or has expired),
-    `invalid_request` (it is given twice), `unavailable` (the issuer's keys cannot be had: answer 503).
+    `insufficient_scope` (it is good, but not for this), `invalid_request` (it is given twice), `unavailable` (the
+    issuer's keys cannot be had; `retry_after` says after how many seconds it is worth asking again).
     """
 
-    def __init__(self, code: str, message: str, challenge: str) -> None:
+    def __init__(self, code: str, message: str, challenge: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
-        self.code, self.message, self.challenge = code, message, challenge
+        self.code, self.message, self.challenge, self.retry_after = code, message, challenge, retry_after
+
+
+def lacking(principal: Principal, scope: str) -> Unauthenticated:
+    """The refusal of a principal that lacks a scope (RFC 6750, 3.1)."""
+    scheme = "ApiKey" if principal.how == "api_key" else "Bearer"
+    challenge = f'{scheme} {_REALM}, error="insufficient_scope", scope="{scope}"'
+    return Unauthenticated("insufficient_scope", f"the caller lacks the scope `{scope}`", challenge)
 
 
 class Authenticator(Protocol):
     """Says who asks, or raises `Unauthenticated`."""
 
     async def authenticate(self, credentials: Credentials) -> Principal: ...
+
+    async def check(self) -> list[str]:
+        """Who is let in, in words, one line per way. Raises `Unauthenticated` when a way does not work."""
+        ...
 
     async def aclose(self) -> None: ...
 
@@ -67,6 +82,9 @@ class Development:
 
     async def authenticate(self, credentials: Credentials) -> Principal:  # noqa: ARG002  the protocol's
         return Principal(subject="developer", organisation="default", scopes=SCOPES, how="development")
+
+    async def check(self) -> list[str]:
+        return ["everybody on this machine, who may do everything"]
 
     async def aclose(self) -> None:
         """Nothing to end."""
@@ -91,6 +109,9 @@ class ApiKeys:
         key = matching[0]
         return Principal(subject=key.name, organisation=key.organisation, scopes=frozenset(key.scopes), how="api_key")
 
+    async def check(self) -> list[str]:
+        return [f"API key {key.name!r} of {key.organisation}: {', '.join(sorted(key.scopes))}" for _, key in self._keys]
+
     async def aclose(self) -> None:
         """Nothing to end."""
 
@@ -99,6 +120,10 @@ class Keys(Protocol):
     """Where the keys come from that tokens are checked with."""
 
     async def key(self, kid: str | None, algorithm: str) -> Any | None: ...
+
+    async def check(self) -> str:
+        """What the keys are, in words. Raises `NoKeys`."""
+        ...
 
     async def aclose(self) -> None: ...
 
@@ -111,6 +136,9 @@ class SecretKey:
 
     async def key(self, kid: str | None, algorithm: str) -> Any | None:  # noqa: ARG002  the protocol's
         return self._secret.reveal().encode()
+
+    async def check(self) -> str:
+        return "by our shared secret"
 
     async def aclose(self) -> None:
         """Nothing to end."""
@@ -144,6 +172,17 @@ class Jwt:
             how="jwt",
         )
 
+    async def check(self) -> list[str]:
+        try:
+            signed = await self._keys.check()
+        except jwks.NoKeys as error:
+            raise self._unavailable() from error
+        given = self._settings
+        return [
+            f"tokens of {given.issuer} for {given.audience}, signed {signed} ({', '.join(given.algorithms)}); "
+            f"the claim {given.organisation_claim!r} tells the organisation"
+        ]
+
     async def aclose(self) -> None:
         await self._keys.aclose()
 
@@ -164,9 +203,7 @@ class Jwt:
         try:
             key = await self._keys.key(kid, algorithm)
         except jwks.NoKeys as error:
-            raise Unauthenticated(
-                "unavailable", "the issuer's keys cannot be had now; try again", self.challenge
-            ) from error
+            raise self._unavailable() from error
         if key is None:
             raise self._invalid("the token is signed with a key that the issuer does not have")
         try:
@@ -193,22 +230,22 @@ class Jwt:
         return claims
 
     def _in_time(self, claims: dict[str, Any]) -> datetime:
-        """When the token ends. Clocks may differ by the leeway."""
+        """From when on the token is refused. Clocks may differ by the leeway."""
         leeway = timedelta(seconds=self._settings.leeway_seconds)
         now = self._clock.now()
-        expires_at = self._moment(claims, "exp")
-        if now >= expires_at + leeway:
+        expires_at = self._moment(claims, "exp", leeway)
+        if now >= expires_at:
             raise self._invalid("the token has expired")
-        if "nbf" in claims and now < self._moment(claims, "nbf") - leeway:
+        if "nbf" in claims and now < self._moment(claims, "nbf", -leeway):
             raise self._invalid("the token is not valid yet")
         return expires_at
 
-    def _moment(self, claims: dict[str, Any], name: str) -> datetime:
+    def _moment(self, claims: dict[str, Any], name: str, leeway: timedelta) -> datetime:
         value = claims[name]
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self._invalid(f"the claim {name} is no time")
         try:
-            return datetime.fromtimestamp(value, UTC)
+            return datetime.fromtimestamp(value, UTC) + leeway
         except (OverflowError, OSError, ValueError):
             raise self._invalid(f"the claim {name} is no time") from None
 
@@ -220,6 +257,14 @@ class Jwt:
         if isinstance(found, list) and all(isinstance(each, str) for each in found):
             return frozenset(found)
         raise self._invalid(f"the claim {self._settings.scope_claim} is no list of scopes")
+
+    def _unavailable(self) -> Unauthenticated:
+        return Unauthenticated(
+            "unavailable",
+            "the issuer's keys cannot be had now; try again",
+            self.challenge,
+            retry_after=jwks.PAUSE_SECONDS,
+        )
 
     def _invalid(self, message: str) -> Unauthenticated:
         description = message.replace('"', "'")
@@ -249,6 +294,9 @@ class Chain:
                     raise
                 challenges.append(error.challenge)
         raise Unauthenticated("unauthenticated", "who are you? Send credentials", ", ".join(challenges))
+
+    async def check(self) -> list[str]:
+        return [line for each in self._authenticators for line in await each.check()]
 
     async def aclose(self) -> None:
         for authenticator in self._authenticators:

@@ -45,8 +45,11 @@ class _Set(msgspec.Struct):
 class Jwks:
     """Caches what `fetch` brings. `aclose` ends what the fetching needs."""
 
-    def __init__(self, fetch: Fetch, *, clock: Clock, aclose: Callable[[], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self, fetch: Fetch, *, clock: Clock, where: str, aclose: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         self._fetch = fetch
+        self._where = where
         self._clock = clock
         self._aclose = aclose
         self._keys: list[tuple[_Jwk, Any]] = []
@@ -63,6 +66,13 @@ class Jwks:
             await self._refresh(PAUSE_SECONDS)  # the issuer may have a new key
             found = self._find(kid, algorithm)
         return found
+
+    async def check(self) -> str:
+        """How many usable keys there are, and where. Raises `NoKeys`."""
+        await self._refresh(FRESH_SECONDS)
+        if not self._keys:
+            raise NoKeys(f"{self._where} holds no key that can be used")
+        return f"by one of {len(self._keys)} keys at {self._where}"
 
     async def aclose(self) -> None:
         if self._aclose is not None:
@@ -123,12 +133,12 @@ def from_url(url: str, *, clock: Clock, transport: Transport | None = None) -> J
         if client is not None:
             await client.aclose()
 
-    return Jwks(fetch, clock=clock, aclose=aclose)
+    return Jwks(fetch, clock=clock, where=url, aclose=aclose)
 
 
 def from_file(path: Path, *, clock: Clock) -> Jwks:
     """Keys in a file, read again like those behind an address."""
-    return Jwks(lambda: asyncio.to_thread(path.read_bytes), clock=clock)
+    return Jwks(lambda: asyncio.to_thread(path.read_bytes), clock=clock, where=str(path))
 
 
 def _parsed(body: bytes) -> list[tuple[_Jwk, Any]]:

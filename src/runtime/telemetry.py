@@ -1,19 +1,41 @@
-"""Logs and numbers. Logs are an event name and key-values; secrets are masked here, by the names of their keys."""
+"""Logs and numbers. Logs are an event name and key-values.
+
+Secrets are masked here: by the names of their keys, and in texts (an exception may quote an address with a password)
+by how they look.
+"""
 
 import logging
 import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Protocol, TextIO, cast
 
 import msgspec
 import structlog
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Enum, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Enum,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 MASK = "***"
 _SECRET_NAME = re.compile(
     r"pass(word|wd|phrase)|secret|token|api[-_]?key|authorization|cookie|signature|credential|jwt|private[-_]?key",
     re.IGNORECASE,
 )
+_SECRET_TEXT = re.compile(
+    r"(?i)(?P<scheme>\b(?:bearer|basic|apikey)\s+)[a-z0-9+/=._~-]{6,}"
+    r"|(?P<user>://)[^/\s:@]*:[^/\s@]+@"
+    r"|(?P<name>(?:password|passwd|secret|token|api[-_]?key|signature)[\w-]{0,40}[\"']?\s{0,5}[=:]\s{0,5}[\"']?)"
+    r"[^\s\"'&,;)}]+"
+)
+_FIRST = ("timestamp", "level", "event")
 _BREAKER_STATES = ["CLOSED", "HALF_OPEN", "OPEN"]
 _CALL_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _OPERATION_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -42,11 +64,14 @@ def configure_logging(*, stream: TextIO, level: str = "info", json: bool | None 
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         _redacted,
+        _ordered,
     ]
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(serializer=_json)
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0)
+        else structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+        )
     )
     structlog.configure(
         processors=[*shared, renderer],
@@ -57,7 +82,7 @@ def configure_logging(*, stream: TextIO, level: str = "info", json: bool | None 
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared[:-1], _stripped, _ordered],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
@@ -79,7 +104,7 @@ def logger(**bound: object) -> Log:
 
 
 def redacted(values: Mapping[Any, Any]) -> dict[Any, Any]:
-    """The mapping with the values of secret-sounding keys masked, in what is nested in it too."""
+    """The mapping with secrets masked: values of secret-sounding keys, and what looks like one in texts."""
     return {
         name: MASK if isinstance(name, str) and _SECRET_NAME.search(name) else _inside(value)
         for name, value in values.items()
@@ -91,15 +116,51 @@ def _inside(value: Any) -> Any:
         return redacted(value)
     if isinstance(value, list | tuple):
         return [_inside(each) for each in value]
-    return value
+    return _SECRET_TEXT.sub(_masked, value) if isinstance(value, str) else value
+
+
+def _masked(hit: re.Match[str]) -> str:
+    if hit["user"]:
+        return f"{hit['user']}{MASK}@"
+    return f"{hit['scheme'] or hit['name']}{MASK}"
 
 
 def _redacted(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     return redacted(event)
 
 
+def _stripped(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Libraries end some of their lines with a line break."""
+    event["event"] = str(event["event"]).rstrip()
+    return event
+
+
+def _ordered(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """When, how bad and what come first, for who reads the lines as they are."""
+    return {name: event[name] for name in _FIRST if name in event} | dict(event)
+
+
 def _json(value: object, **_options: object) -> str:
     return msgspec.json.encode(value, enc_hook=str).decode()
+
+
+class _CodeCounts(Collector):
+    """What is counted elsewhere, read when the numbers are."""
+
+    def __init__(self) -> None:
+        self.reads: dict[Callable[[], Iterable[tuple[str, str, str, int]]], None] = {}
+        """A set that keeps its order."""
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        family = CounterMetricFamily(
+            "crossdock_unknown_codes",
+            "Codes of vendors that no table knows and that became UNKNOWN.",
+            labels=["system", "field", "value"],
+        )
+        for read in self.reads:
+            for system, field, value, times in read():
+                family.add_metric([system, field, value or "(empty)"], times)
+        yield family
 
 
 class PrometheusMetrics:
@@ -109,6 +170,7 @@ class PrometheusMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)  # memory, CPU, open files
         self._calls = Counter(
             "crossdock_vendor_calls", "Calls of vendors.", ["integration", "outcome"], registry=self.registry
         )
@@ -132,8 +194,16 @@ class PrometheusMetrics:
             ["integration", "field"],
             registry=self.registry,
         )
+        self._code_counts = _CodeCounts()
+        self.registry.register(self._code_counts)
         self._ingested = Counter(
             "crossdock_events_ingested", "Events that came in.", ["integration"], registry=self.registry
+        )
+        self._ingested_at = Gauge(
+            "crossdock_last_event_timestamp_seconds",
+            "When the last event came in.",
+            ["integration"],
+            registry=self.registry,
         )
         self._inbox_pending = Gauge("crossdock_inbox_pending", "Deliveries that wait.", registry=self.registry)
         self._inbox_dead = Gauge("crossdock_inbox_dead", "Deliveries that were given up.", registry=self.registry)
@@ -145,8 +215,8 @@ class PrometheusMetrics:
         )
         self._operation_seconds = Histogram(
             "crossdock_graphql_operation_seconds",
-            "How long GraphQL operations take.",
-            ["type"],
+            "How long GraphQL operations take; subscriptions, how long they live.",
+            ["type", "outcome"],
             buckets=_OPERATION_SECONDS,
             registry=self.registry,
         )
@@ -162,12 +232,19 @@ class PrometheusMetrics:
         """The value is no label: a vendor can send any number of them."""
         self._unknown.labels(integration, field).inc()
 
+    def unknown_codes(self, read: Callable[[], Iterable[tuple[str, str, str, int]]]) -> None:
+        """From now on the counts of vendors' codes that no table knows are read whenever the numbers are: system,
+        field, code, times. Their tables bound how many codes there are, so that the code may be a label."""
+        self._code_counts.reads[read] = None
+
     def breaker(self, integration: str, state: str) -> None:
         """`CLOSED`, `HALF_OPEN` or `OPEN`."""
         self._breakers.labels(integration).state(state)
 
-    def events_ingested(self, integration: str, count: int) -> None:
+    def events_ingested(self, integration: str, count: int, at: float) -> None:
+        """`at`: when, in seconds since 1970."""
         self._ingested.labels(integration).inc(count)
+        self._ingested_at.labels(integration).set(at)
 
     def inbox(self, pending: int, dead: int) -> None:
         self._inbox_pending.set(pending)
@@ -177,9 +254,12 @@ class PrometheusMetrics:
         self._coalesced.inc(count)
 
     def operation(self, type: str, outcome: str, seconds: float) -> None:
-        """`type`: query, mutation or subscription."""
+        """`type`: query, mutation, subscription, or unknown when it was refused before that was clear.
+
+        `outcome`: ok, partial (errors, but some root field has a value), failed (errors only), refused (not executed).
+        """
         self._operations.labels(type, outcome).inc()
-        self._operation_seconds.labels(type).observe(seconds)
+        self._operation_seconds.labels(type, outcome).observe(seconds)
 
     def subscription_opened(self) -> None:
         self._subscriptions.inc()
