@@ -12,6 +12,7 @@ WORKDIR /app
 COPY requirements.lock ./
 RUN pip install --no-cache-dir --require-hashes -r requirements.lock
 COPY pyproject.toml README.md ./
+COPY docs docs
 COPY src src
 COPY --from=web /built src/server/static/graphiql
 RUN pip install --no-cache-dir --no-deps -e .

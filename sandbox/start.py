@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.request
 import webbrowser
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+CONFIG = ROOT / "crossdock.sandbox.toml"
 VENDORS = "http://127.0.0.1:8100/_control"
 
 
@@ -27,6 +29,15 @@ def _wait(url: str, process: "subprocess.Popen[bytes]", seconds: float) -> bool:
     return False
 
 
+def _trackers() -> list[str]:
+    """Where the trackers connect to: the port that the server will listen on, as its configuration says."""
+    for each in tomllib.loads(CONFIG.read_text()).get("integrations", []):
+        if each.get("system") == "gt02":
+            settings = each.get("settings", {})
+            return ["--trackers-server", f"{settings.get('host', '127.0.0.1')}:{settings.get('port', 5023)}"]
+    return []
+
+
 def main() -> int:
     """Runs until one of the two ends or Ctrl-C; gives the exit status."""
     port = os.environ.get("CROSSDOCK_PORT", "8000")
@@ -34,7 +45,18 @@ def main() -> int:
     environ = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     vendors = subprocess.Popen(
-        [sys.executable, "-m", "sandbox", "--webhook-url", f"{address}/webhooks/uber"], cwd=ROOT, env=environ
+        [
+            sys.executable,
+            "-m",
+            "sandbox",
+            "--webhook-url",
+            f"{address}/webhooks/uber",
+            "--idoc-url",
+            f"{address}/webhooks/erp",
+            *_trackers(),
+        ],
+        cwd=ROOT,
+        env=environ,
     )
     server: subprocess.Popen[bytes] | None = None
     try:
@@ -42,7 +64,7 @@ def main() -> int:
             print("The sandbox did not start; is something else on port 8100, 8101 or 8102?", file=sys.stderr)
             return 1
         server = subprocess.Popen(
-            [sys.executable, "-m", "server.cli", "serve", "--config", str(ROOT / "crossdock.sandbox.toml")],
+            [sys.executable, "-m", "server.cli", "serve", "--config", str(CONFIG)],
             cwd=ROOT,
             env=environ,
         )

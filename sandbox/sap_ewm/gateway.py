@@ -124,9 +124,9 @@ class Gateway:
                 return self._v2_read(service, sets, rest, query, url)
             return self._v2_change(sets, rest, query)
         except BadQuery as fault:
-            return _v2_error(Refused(400, "/IWBEP/CM_MGW_RT/021", str(fault)))
+            return v2_error(Refused(400, "/IWBEP/CM_MGW_RT/021", str(fault)))
         except Refused as refusal:
-            return _v2_error(refusal)
+            return v2_error(refusal)
 
     def _v2_read(
         self, service: str, sets: Mapping[str, EntitySet], rest: str, query: Mapping[str, str], url: str
@@ -210,12 +210,12 @@ class Gateway:
         """Reads only; a change set is refused."""
         boundary = re.search(r'boundary="?([^";]+)', content_type)
         if not boundary:
-            return _v2_error(Refused(400, "/IWFND/CM_BEC/030", "No boundary in the content type"))
+            return v2_error(Refused(400, "/IWFND/CM_BEC/030", "No boundary in the content type"))
         answers: list[bytes] = []
         for part in body.decode().split("--" + boundary[1])[1:-1]:
             line = re.search(r"^(GET|POST|PUT|PATCH|DELETE|MERGE) (\S+) HTTP/1\.1\r?$", part, re.MULTILINE)
             if not line or line[1] != "GET":
-                return _v2_error(Refused(400, "/IWFND/CM_BEC/031", "Only retrieve operations are supported here"))
+                return v2_error(Refused(400, "/IWFND/CM_BEC/031", "Only retrieve operations are supported here"))
             target = urlsplit(line[2])
             rest = unquote(target.path.split(f"/{service}/")[-1])
             answer = self.v2("GET", service, rest, dict(parse_qsl(target.query)), f"{V2}/{service}/")
@@ -289,7 +289,7 @@ def _following(query: Mapping[str, str], token: str) -> str:
     return urlencode({**kept, "$skiptoken": token}, safe="$'(),")
 
 
-def _v2_error(refusal: Refused) -> Response:
+def v2_error(refusal: Refused) -> Response:
     error = {
         "code": refusal.code,
         "message": {"lang": "en", "value": refusal.text},
@@ -311,4 +311,4 @@ def template(method: str, path: str) -> str | None:
     return None
 
 
-__all__ = ["TOKEN", "V2", "V4", "Gateway", "Page", "template", "v2_value", "v4_value"]
+__all__ = ["TOKEN", "V2", "V4", "Gateway", "Page", "Refused", "template", "v2_error", "v2_value", "v4_value"]

@@ -34,7 +34,17 @@ class Session:
 class Logon:
     """`html` names the services that answer 200 with the logon page where others answer 401."""
 
-    def __init__(self, sid: str, clock: Callable[[], datetime], *, token_seconds: int, html: frozenset[str]) -> None:
+    def __init__(
+        self,
+        sid: str,
+        clock: Callable[[], datetime],
+        *,
+        token_seconds: int,
+        html: frozenset[str],
+        user: tuple[str, str] = (USER, PASSWORD),
+        client: tuple[str, str] = (CLIENT_ID, CLIENT_SECRET),
+    ) -> None:
+        self._user, self._client = list(user), list(client)
         self.cookie = f"SAP_SESSIONID_{sid}_100"
         self.logins = 0
         """Tokens given and sessions opened by user and password."""
@@ -50,7 +60,7 @@ class Logon:
         """RFC 6749 client credentials, the client in the Basic header."""
         form = parse_qs((await request.body()).decode("ascii", "replace"))
         pair = [unquote_plus(part) for part in _basic(request)]
-        if pair != [CLIENT_ID, CLIENT_SECRET]:
+        if pair != self._client:
             return JSONResponse({"error": "invalid_client"}, 401, {"WWW-Authenticate": 'Basic realm="SAP"'})
         if form.get("grant_type") != ["client_credentials"]:
             return JSONResponse({"error": "unsupported_grant_type"}, 400)
@@ -75,7 +85,7 @@ class Logon:
             return self._open(now)
         if self.cookie in request.cookies:
             return self._refuse(service)
-        if _basic(request) == [USER, PASSWORD]:
+        if _basic(request) == self._user:
             self.logins += 1
             return self._open(now)
         if request.headers.get("apikey") == API_KEY and request.method == "GET":
@@ -88,6 +98,14 @@ class Logon:
             self._sessions.pop(next(iter(self._sessions)))
         self._sessions[session.id] = session
         return session
+
+    def close(self, request: Request) -> None:
+        """Logs off: the session of the call's cookies is gone."""
+        self._sessions.pop(request.cookies.get(self.cookie, ""), None)
+
+    @property
+    def open_sessions(self) -> int:
+        return len(self._sessions)
 
     def guard(self, request: Request, session: Session) -> Response | None:
         """The refusal of a change without a valid CSRF token."""

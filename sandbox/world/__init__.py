@@ -35,6 +35,7 @@ from sandbox.world.goods import (
     View,
     build_goods,
 )
+from sandbox.world.machines import Batch, Machine, MachineMode, MachineState, MachineTool, build_machines
 from sandbox.world.missions import (
     Geofence,
     Mission,
@@ -65,9 +66,10 @@ from sandbox.world.warehouse import (
 )
 
 __all__ = [
-    "ANCHOR", "ISO_UNITS", "SAP_UNITS", "SITES", "TERMINAL", "WITH_CAR", "Bin", "BomLine", "Booking",
+    "ANCHOR", "ISO_UNITS", "SAP_UNITS", "SITES", "TERMINAL", "WITH_CAR", "Batch", "Bin", "BomLine", "Booking",
     "BookingState", "BookingStatus", "Chance", "Delivery", "DeliveryLine", "DeliveryState", "Geofence",
-    "Item", "Loop", "Mission", "MissionChange", "MissionContent", "ObjectType", "OrderState", "Place",
+    "Item", "Loop", "Machine", "MachineMode", "MachineState", "MachineTool", "Mission", "MissionChange",
+    "MissionContent", "ObjectType", "OrderState", "Place",
     "Point", "PrintFile", "Printer", "PrinterMode", "PrinterState", "Resource", "Revision", "Site",
     "Step", "Stock", "StockType", "TakUnit", "Task", "TaskState", "Unit", "UnitState", "Vehicle",
     "VehicleChange", "VehicleState", "View", "WarehouseOrder", "WorkStatus", "World", "course_deg",
@@ -137,6 +139,8 @@ class World:
 
         self.printers: Final = build_printers(self.items)
         self.printer_by_id: Final = _by(self.printers, lambda one: one.id)
+        self.machines: Final = build_machines(self.items)
+        self.machine_by_id: Final = _by(self.machines, lambda one: one.id)
 
         self.bookings: Final = Bookings(self.cars)
 

@@ -28,6 +28,7 @@ Flag = Annotated[bool, Meta(extra=_write("true or false"))]
 Port = Annotated[int, Meta(ge=1, le=65_535, extra=_write("a port from 1 to 65535, like 8000"))]
 Bytes = Annotated[int, Meta(ge=1, extra=_write("a number of bytes, like 1048576"))]
 Seconds = Annotated[float, Meta(gt=0, le=86_400, extra=_write("seconds above 0, like 10"))]
+Days = Annotated[float, Meta(gt=0, le=3_650, extra=_write("days above 0, like 7"))]
 Rate = Annotated[float, Meta(gt=0, extra=_write("calls per second above 0, like 5"))]
 Leeway = Annotated[int, Meta(ge=0, le=60, extra=_write("0 to 60 seconds, like 30"))]
 Sha256 = Annotated[
@@ -79,6 +80,8 @@ class ServerSettings(_Table, frozen=True, kw_only=True):
     webhook_max_bytes: Bytes = 1_048_576
     max_body_bytes: Bytes = 1_048_576
     introspection: Flag = True
+    connection_init_seconds: Seconds = 10.0
+    """How long a WebSocket may take to say who it is."""
     allowed_origins: tuple[Text, ...] = ()
     """Origins of web pages that may ask from a browser, as browsers write them: `https://front.example`."""
 
@@ -118,6 +121,8 @@ class StoreSettings(_Table, frozen=True, kw_only=True):
     """`url` is complete: a path in it is absolute. It may hold a password, so `repr` shows no more than the host."""
 
     url: str
+    inbox_retention_days: Days = 7.0
+    """How long a delivery is remembered that was dealt with: one that comes again within it is known."""
 
     def __repr__(self) -> str:
         parts = urlsplit(self.url)

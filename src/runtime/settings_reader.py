@@ -95,14 +95,18 @@ class Reader(Values):
 
     def _store(self) -> model.StoreSettings | None:
         table = self.table(("store",), self.source.tables.get("store", {}))
-        self.unknown(("store",), table, ["url"])
+        self.unknown(("store",), table, ["url", "inbox_retention_days"])
+        more: dict[str, Any] = {}
+        if "inbox_retention_days" in table:
+            at: KeyPath = ("store", "inbox_retention_days")
+            more["inbox_retention_days"] = self.converted(at, table["inbox_retention_days"], model.Days)
         override = self.environ.get("CROSSDOCK_DATABASE_URL")
         url = override if override is not None else table.get("url", _DEFAULT_STORE)
         scheme, _, rest = url.partition("://") if isinstance(url, str) else ("", "", "")
         if scheme == "sqlite" and rest.startswith("/") and rest.strip("/") not in ("", ":memory:"):
-            return model.StoreSettings(url=f"sqlite:///{self.base / rest[1:]}")
+            return model.StoreSettings(url=f"sqlite:///{self.base / rest[1:]}", **more)
         if scheme == "postgresql" and rest.strip("/"):
-            return model.StoreSettings(url=url)
+            return model.StoreSettings(url=url, **more)
         self.fault(  # the address itself stays out of the message: it may hold a password
             ("CROSSDOCK_DATABASE_URL",) if override is not None else ("store", "url"),
             "is no address of a store",

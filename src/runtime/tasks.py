@@ -17,10 +17,14 @@ HEALTHY_SECONDS = 60.0
 
 
 class Supervisor:
-    """Starts a crashed task again after a pause that doubles, and says so once per streak. Leaving it stops all."""
+    """Starts a crashed task again after a pause that doubles, and says so once per streak. Leaving it stops all.
 
-    def __init__(self, *, log: Log, clock: Clock | None = None) -> None:
+    Of exceptions that are `expected` somebody else tells: the task is started again without a word.
+    """
+
+    def __init__(self, *, log: Log, clock: Clock | None = None, expected: tuple[type[Exception], ...] = ()) -> None:
         self._log = log
+        self._expected = expected
         self._clock = clock or SystemClock()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._failing: dict[str, None] = {}
@@ -59,7 +63,7 @@ class Supervisor:
                 if self._clock.monotonic() - started >= HEALTHY_SECONDS:
                     crashes = 0
                 crashes += 1
-                if crashes == 1:
+                if crashes == 1 and not isinstance(error, self._expected):
                     self._log.error("task.crashed", task=name, exc_info=error)
             else:
                 return

@@ -6,7 +6,7 @@ by how they look.
 
 import logging
 import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Protocol, TextIO, cast
 
 import msgspec
@@ -21,6 +21,8 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 MASK = "***"
 _SECRET_NAME = re.compile(
@@ -30,7 +32,7 @@ _SECRET_NAME = re.compile(
 _SECRET_TEXT = re.compile(
     r"(?i)(?P<scheme>\b(?:bearer|basic|apikey)\s+)[a-z0-9+/=._~-]{6,}"
     r"|(?P<user>://)[^/\s:@]*:[^/\s@]+@"
-    r"|(?P<name>\b[\w-]*(?:password|passwd|secret|token|api[-_]?key|signature)[\w-]*[\"']?\s*[=:]\s*[\"']?)"
+    r"|(?P<name>(?:password|passwd|secret|token|api[-_]?key|signature)[\w-]{0,40}[\"']?\s{0,5}[=:]\s{0,5}[\"']?)"
     r"[^\s\"'&,;)}]+"
 )
 _FIRST = ("timestamp", "level", "event")
@@ -67,7 +69,9 @@ def configure_logging(*, stream: TextIO, level: str = "info", json: bool | None 
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(serializer=_json)
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0)
+        else structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+        )
     )
     structlog.configure(
         processors=[*shared, renderer],
@@ -140,6 +144,25 @@ def _json(value: object, **_options: object) -> str:
     return msgspec.json.encode(value, enc_hook=str).decode()
 
 
+class _CodeCounts(Collector):
+    """What is counted elsewhere, read when the numbers are."""
+
+    def __init__(self) -> None:
+        self.reads: dict[Callable[[], Iterable[tuple[str, str, str, int]]], None] = {}
+        """A set that keeps its order."""
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        family = CounterMetricFamily(
+            "crossdock_unknown_codes",
+            "Codes of vendors that no table knows and that became UNKNOWN.",
+            labels=["system", "field", "value"],
+        )
+        for read in self.reads:
+            for system, field, value, times in read():
+                family.add_metric([system, field, value or "(empty)"], times)
+        yield family
+
+
 class PrometheusMetrics:
     """Counters for what a person will ask later, in a registry of their own."""
 
@@ -171,6 +194,8 @@ class PrometheusMetrics:
             ["integration", "field"],
             registry=self.registry,
         )
+        self._code_counts = _CodeCounts()
+        self.registry.register(self._code_counts)
         self._ingested = Counter(
             "crossdock_events_ingested", "Events that came in.", ["integration"], registry=self.registry
         )
@@ -207,6 +232,11 @@ class PrometheusMetrics:
         """The value is no label: a vendor can send any number of them."""
         self._unknown.labels(integration, field).inc()
 
+    def unknown_codes(self, read: Callable[[], Iterable[tuple[str, str, str, int]]]) -> None:
+        """From now on the counts of vendors' codes that no table knows are read whenever the numbers are: system,
+        field, code, times. Their tables bound how many codes there are, so that the code may be a label."""
+        self._code_counts.reads[read] = None
+
     def breaker(self, integration: str, state: str) -> None:
         """`CLOSED`, `HALF_OPEN` or `OPEN`."""
         self._breakers.labels(integration).state(state)
@@ -226,7 +256,7 @@ class PrometheusMetrics:
     def operation(self, type: str, outcome: str, seconds: float) -> None:
         """`type`: query, mutation, subscription, or unknown when it was refused before that was clear.
 
-        `outcome`: ok, partial (data and errors), failed (errors only) or refused (not executed).
+        `outcome`: ok, partial (errors, but some root field has a value), failed (errors only), refused (not executed).
         """
         self._operations.labels(type, outcome).inc()
         self._operation_seconds.labels(type, outcome).observe(seconds)

@@ -13,10 +13,11 @@ from connectors.kit.services import Services
 from graph.engine.limits import Limits
 from graph.engine.persisted import BadManifest, PersistedDocuments, read_folder
 from resolvers.crosswalk import Link
+from resolvers.errors import ClientError
 from resolvers.sources import Handle, Sources
 from runtime.bus import Bus, topic
 from runtime.settings import IntegrationSettings, Settings
-from runtime.store import LatestState
+from runtime.store import LatestState, StoreDown
 from unified.events import Event
 from unified.records import Kind, Record
 
@@ -73,7 +74,11 @@ def connect(
             transport = (transports or {}).get(given.key)
             own = services if transport is None else replace(services, transport=transport)
             one = integration(given, settings)
-            handles.append(Handle(one, connector_class(given.system)(one, own), position))
+            try:
+                connector = connector_class(given.system)(one, own)
+            except ValueError as fault:  # what a connector says of settings that fit its struct and still make no sense
+                raise ConfigurationFault(f"integration {given.key!r}: {fault}") from None
+            handles.append(Handle(one, connector, position))
         links = [
             Link(link.subject, tuple((each.integration, each.number) for each in link.same))
             for link in settings.links
@@ -83,6 +88,12 @@ def connect(
     return made
 
 
+class StoreAway(ClientError):
+    """What is kept cannot be read now. Vendors can still be asked."""
+
+    code = "ERR_DATABASE"
+
+
 class LivePlane:
     """The live plane of one organisation, over the store and the bus."""
 
@@ -90,7 +101,11 @@ class LivePlane:
         self._organisation, self._state, self._bus = organisation, state, bus
 
     async def snapshot(self, kind: Kind, ids: Sequence[str] | None) -> list[Record]:
-        return await self._state.read(self._organisation, kind, ids)
+        """Raises `StoreAway`."""
+        try:
+            return await self._state.read(self._organisation, kind, ids)
+        except StoreDown:
+            raise StoreAway("the store cannot be reached now; try again") from None
 
     def subscribe(self, kinds: Sequence[Kind]) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         return self._bus.subscribe([topic(self._organisation, kind) for kind in kinds])

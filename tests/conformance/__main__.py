@@ -85,7 +85,8 @@ def server() -> Iterator[str]:
     log = ROOT / "var" / "conformance.log"
     log.parent.mkdir(exist_ok=True)
     with log.open("wb") as out:
-        process = subprocess.Popen([sys.executable, "-m", "sandbox.start"], cwd=ROOT, env=environ, stdout=out, stderr=out)
+        command = [sys.executable, "-m", "sandbox.start"]
+        process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=out, stderr=out)
         try:
             end = time.monotonic() + 60
             while not _ready(address):
@@ -134,7 +135,8 @@ def main(names: list[str]) -> int:
     chosen = [suite for suite in SUITES if not names or suite.name in names]
     unknown = set(names) - {suite.name for suite in SUITES}
     if unknown:
-        sys.exit(f"conformance: there is no suite {', '.join(sorted(unknown))}; there are: " + ", ".join(s.name for s in SUITES))
+        known = ", ".join(suite.name for suite in SUITES)
+        sys.exit(f"conformance: there is no suite {', '.join(sorted(unknown))}; there are: {known}")
     own, npm = node()
     environ = install(own, npm)
     with server() as address:

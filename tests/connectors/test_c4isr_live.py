@@ -369,9 +369,16 @@ async def test_after_a_break_it_reconnects_and_fills_the_gap(rig: Rig) -> None:
     assert rig.clock.slept[2] > rig.clock.slept[0], "pauses grow"
 
 
+async def test_a_server_that_needs_a_moment_to_come_back_has_its_gap_filled(rig: Rig) -> None:
+    connector = rig.connector()
+    rig.standin.faults.fail_next += [Failure(status=503, path="/cot/sa")] * 7
+    assert len(await connector._missed(rig.clock.now() - timedelta(hours=30))) > 10
+    assert "vendor.gap_not_filled" not in rig.log.events
+
+
 async def test_a_gap_that_cannot_be_filled_is_told(rig: Rig) -> None:
     connector = rig.connector()
-    rig.standin.faults.fail_next += [Failure(status=500, path="/cot/sa")] * 3
+    rig.standin.faults.fail_next += [Failure(status=500, path="/cot/sa")] * 60
     assert await connector._missed(rig.clock.now() - timedelta(hours=30)) == []
     assert "vendor.gap_not_filled" in rig.log.events
 

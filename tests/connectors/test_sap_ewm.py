@@ -13,10 +13,10 @@ import pytest
 
 from connectors.kit.errors import AuthFailed, BadPayload, PermissionDenied, Rejected, SessionExpired
 from connectors.kit.integration import Integration, Secret
+from connectors.kit.odata import Csrf
 from connectors.kit.protocols import IdentitySource, Poller
 from connectors.kit.services import Services
 from connectors.sap_ewm import SapEwm
-from connectors.sap_ewm.session import Csrf
 from sandbox import sap_ewm
 from sandbox.standin import Failure
 from sandbox.world import World
@@ -276,7 +276,7 @@ async def test_lists_follow_the_servers_pages_and_count(rig: Rig) -> None:
     expected = sum(1 for one in rig.world.tasks if one.warehouse != "1730" and one.state_at(NOW).created_at <= NOW)
     assert page.total == expected
     assert len(page.records) == 100, "the server gives a hundred at most"
-    assert page.next == "%24skiptoken=100-400"
+    assert page.next == "%24skiptoken=100-400&from=0&at=100"
     seen = list(page.records)
     while page.next:
         page = await rig.connector.list_warehouse_tasks(query(queries.WarehouseTaskFilter, 500), page.next)
@@ -422,14 +422,56 @@ async def test_open_deliveries_are_found_through_their_items() -> None:
     calls = rig.calls()
     assert calls[HEADS] + calls[ITEMS] + calls[INBOUND] + calls[INBOUND.replace("Head", "Item")] == 2 * pages
     rig.asked()
-    numbered = query(
-        queries.OrderFilter, statuses=(OrderStatus.OPEN,), item_number="104913", warehouses=("1710",), numbers=("7",)
-    )
-    page = await rig.connector.list_orders(numbered, None)
-    assert page.records == []
+    narrow = query(queries.OrderFilter, statuses=(OrderStatus.OPEN,), item_number="104913", warehouses=("1710",))
+    await rig.connector.list_orders(narrow, None)
     assert rig.asked()[0] == (
         "Warehouse eq '1710' and CompletionStatus ne '9' and (Product eq '104913' or Product eq '000000000000104913')"
     )
+
+
+async def test_deliveries_by_number_are_asked_by_number_whatever_else_is_wanted() -> None:
+    """All at once, in as many calls as their conditions need URLs; a number does not tell which service has it."""
+    rig = Rig({"plain_numbers": True}, page_size=100)
+    one = query(
+        queries.OrderFilter, statuses=(OrderStatus.OPEN,), item_number="104913", warehouses=("1710",), numbers=("7",)
+    )
+    assert (await rig.connector.list_orders(one, None)).records == []
+    way = "Warehouse eq '1710' and ({0} eq '7' or {0} eq '0000000007' or {0} eq '00000000000000000000000000000000007')"
+    assert rig.asked() == [way.format("OutboundDeliveryOrder"), way.format("InboundDelivery")]
+    numbers = tuple(delivery.number.lstrip("0") for delivery in rig.world.deliveries[:120])
+    page = await rig.connector.list_orders(query(queries.OrderFilter, numbers=numbers), None)
+    known = {delivery.number for delivery in rig.world.deliveries[:120] if delivery.warehouse != "1730"}
+    assert {order.number for order in page.records} == known
+    assert page.next is None
+    asked = rig.asked()
+    assert [len(each) < 8_000 for each in asked] == [True] * len(asked)
+    assert len(asked) == 6, "three conditions for each of the two services"
+
+
+async def test_a_list_goes_on_behind_the_servers_own_pages() -> None:
+    """`$top` counts over all of them: behind two pages of a hundred there is more than the two hundred asked for."""
+    rig = Rig(page_size=100)
+    cursor, seen = None, []
+    while True:
+        page = await rig.connector.list_inventory_balances(query(queries.InventoryBalanceFilter, 200), cursor)
+        seen += page.records
+        cursor = page.next
+        if cursor is None:
+            break
+    stock = [one for one in rig.world.stock if one.warehouse != "1730"]
+    assert len({each.id for each in seen}) == len(seen) == len(stock) > 400
+
+
+async def test_products_that_stock_has_shown_are_asked_for_in_that_spelling() -> None:
+    rig = Rig(page_size=100)
+    number = next(one.sap_number for one in rig.world.items if one.sap_number.startswith("0"))
+    bare = number.lstrip("0")
+    await rig.connector.inventory_of_items([number])
+    assert rig.asked() == [f"Product eq '{number}' or Product eq '{bare}'"]
+    assert [each async for each in rig.connector.identities()]
+    rig.asked()
+    await rig.connector.inventory_of_items([number])
+    assert rig.asked() == [f"Product eq '{number}'"]
 
 
 # --- changes and identities

@@ -1,15 +1,8 @@
 """The connector against SAP's own OData mock server, driven by the EDMX of the services, with generated rows.
 
-`npm ci` installs it on first use. Where that cannot be done the tests are skipped, or fail when
-`CROSSDOCK_REQUIRE_SERVICES=1`. It differs from a gateway (numbers instead of decimal texts), which the connector takes.
+It differs from a gateway (numbers instead of decimal texts), which the connector takes.
 """
 
-import asyncio
-import hashlib
-import json
-import os
-import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +12,7 @@ import pytest
 from connectors.kit.integration import Integration, Secret
 from connectors.kit.services import Services
 from connectors.sap_ewm import SapEwm
+from tests.connectors.node_peers import started
 from unified import queries
 from unified.queries import ListQuery, OrderBy
 from unified.records import InventoryBalance, Location, WarehouseOrder, WarehouseTask
@@ -27,7 +21,6 @@ from unified.values import System
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
-PEER = ROOT / "tests" / "peers" / "sap-mockserver"
 EDMX = ROOT / "tests" / "samples" / "sap-ewm" / "edmx"
 V4 = "/sap/opu/odata4/sap/api_whse_availablestock/srvd_a2x/sap/warehouseavailablestock/0001"
 SERVICES = {
@@ -44,54 +37,14 @@ SERVICES = {
 }
 
 
-def _unavailable(reason: str) -> None:
-    if os.environ.get("CROSSDOCK_REQUIRE_SERVICES") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-def _installed() -> None:
-    """The packages of the lock file below `tests/peers/sap-mockserver`; installed when they are not those."""
-    if not shutil.which("node") or not shutil.which("npm"):
-        _unavailable("node and npm are needed for SAP's mock server")
-    locked = hashlib.sha256((PEER / "package-lock.json").read_bytes()).hexdigest()
-    mark = PEER / "node_modules" / ".crossdock-lock"
-    if mark.exists() and mark.read_text() == locked:
-        return
-    done = subprocess.run(
-        ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-        cwd=PEER, capture_output=True, text=True, timeout=240, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        _unavailable(f"npm ci failed: {done.stderr.strip()[-300:]}")
-    mark.write_text(locked)
-
-
 @pytest.fixture
 async def connector() -> AsyncIterator[SapEwm]:
-    await asyncio.to_thread(_installed)
-    process = await asyncio.create_subprocess_exec(
-        "node", "server.js", *(f"{path}={file}" for path, file in SERVICES.items()),
-        cwd=PEER,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdout is not None
-    assert process.stderr is not None
-    try:
-        async with asyncio.timeout(60):
-            port = 0
-            async for line in process.stdout:
-                if line.startswith(b'{"port"'):
-                    port = json.loads(line)["port"]
-                    break
-            assert port, (await process.stderr.read())[-500:]
+    async with started("sap-mockserver", *(f"{path}={file}" for path, file in SERVICES.items())) as address:
         made = SapEwm(
             Integration(
                 key="mock",
                 system=System.SAP_EWM,
-                base_url=f"http://127.0.0.1:{port}",
+                base_url=address,
                 credentials={"user": Secret("any"), "password": Secret("any")},
                 # the EDMX has no associations: items cannot be expanded
                 settings={"items_by": "filter"},
@@ -100,9 +53,6 @@ async def connector() -> AsyncIterator[SapEwm]:
         )
         yield made
         await made.aclose()
-    finally:
-        process.kill()
-        await process.communicate()
 
 
 def query(filter_type: type[queries.Filter], limit: int = 40, *, by: str | None = None, **more: Any) -> ListQuery[Any]:

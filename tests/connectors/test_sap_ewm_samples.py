@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -13,9 +14,9 @@ from connectors.kit.errors import BadPayload
 from connectors.kit.http import Outcome, OutcomeKind
 from connectors.kit.integration import Origin
 from connectors.kit.manifest import Decoded, Payload
-from connectors.sap_ewm import SapEwm, actions, mapping
+from connectors.kit.odata import LONGEST_FILTER, blocks, moment, parts, spellings
+from connectors.sap_ewm import SapEwm, actions
 from connectors.sap_ewm.explain import explain
-from connectors.sap_ewm.odata import blocks, spellings
 from connectors.sap_ewm.settings import Settings, rules_of
 from unified.records import Location, LocationKind, StockStatus, TaskStatus, WarehouseOrder, WarehouseTask
 from unified.values import Quantity, System
@@ -191,7 +192,7 @@ def test_stock_on_a_resource_has_no_location() -> None:
     assert balance.expires_on is None
     assert balance.status is StockStatus.UNKNOWN
     assert balance.available == Quantity(value=Decimal("2.5"), unit="KGM")
-    assert mapping.parts(balance.source.external_id, 15) == ["1710", "A/B", "", "", "", "XX", *[""] * 8, "AMR01"]
+    assert parts(balance.source.external_id, 15) == ["1710", "A/B", "", "", "", "XX", *[""] * 8, "AMR01"]
 
 
 def test_a_wrong_type_is_told_with_its_path() -> None:
@@ -229,10 +230,10 @@ def test_the_text_decides_what_a_means() -> None:
 
 def test_times_of_v2() -> None:
     at = datetime(2016, 6, 16, 22, 28, 21, tzinfo=UTC)
-    assert mapping.moment("/Date(1466116101000)/", path="$") == at
-    assert mapping.moment("/Date(1466116101000+0120)/", path="$") == at
-    assert mapping.moment("2016-06-16T22:28:21Z", path="$") == at
-    assert mapping.moment(None, path="$") is None
+    assert moment("/Date(1466116101000)/", path="$") == at
+    assert moment("/Date(1466116101000+0120)/", path="$") == at
+    assert moment("2016-06-16T22:28:21Z", path="$") == at
+    assert moment(None, path="$") is None
 
 
 def test_numbers_and_blocks() -> None:
@@ -241,4 +242,5 @@ def test_numbers_and_blocks() -> None:
     terms = [f"Product eq '{n:018d}'" for n in range(1000)]
     made = list(blocks(terms))
     assert [term for block in made for term in block] == terms
-    assert all(sum(len(term) + 20 for term in block) < 8_000 for block in made)
+    assert all(len(quote(" or ".join(block), safe="'(),")) <= LONGEST_FILTER for block in made)
+    assert LONGEST_FILTER <= 7_000, "with the rest of the URL a line of 8 KiB"

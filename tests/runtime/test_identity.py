@@ -25,6 +25,7 @@ from runtime.identity import (
     SecretKey,
     Unauthenticated,
     from_settings,
+    lacking,
 )
 from runtime.settings import (
     ApiKeySettings,
@@ -127,7 +128,7 @@ async def test_a_good_token_names_its_principal(tokens: Jwt) -> None:
         subject="ann",
         organisation="acme",
         scopes=frozenset({"read", "write"}),
-        expires_at=datetime(2026, 3, 1, 12, 1, tzinfo=UTC),
+        expires_at=datetime(2026, 3, 1, 12, 1, 30, tzinfo=UTC),  # the leeway included
         how="jwt",
     )
 
@@ -268,6 +269,7 @@ async def test_an_issuer_that_is_away_is_outlived_for_an_hour(clock: FakeClock) 
     clock.seconds = 3_600
     error = await refusal(tokens, signed("r"))
     assert (error.code, error.message) == ("unavailable", "the issuer's keys cannot be had now; try again")
+    assert error.retry_after == 30
     assert issuer.asked == 2
     issuer.status = 200
     clock.seconds = 3_629
@@ -315,6 +317,41 @@ async def test_keys_may_lie_in_a_file(clock: FakeClock, tmp_path: Path) -> None:
     tokens = Jwt(jwt_settings(algorithms=("ES256",)), keys, organisations=["acme"], clock=clock)
     assert (await tokens.authenticate(signed("e", EC_KEY, "ES256"))).subject == "ann"
     await tokens.aclose()
+
+
+async def test_a_scope_that_is_lacking_is_named() -> None:
+    robot = await api_keys().authenticate(Credentials(api_key="k-1"))
+    error = lacking(robot, "metrics")
+    assert (error.code, error.message) == ("insufficient_scope", "the caller lacks the scope `metrics`")
+    assert error.challenge == 'ApiKey realm="crossdock", error="insufficient_scope", scope="metrics"'
+
+
+# --- what doctor says --------------------------------------------------------------------------------------
+
+
+async def test_each_way_in_is_told_in_words(tokens: Jwt) -> None:
+    assert await Development().check() == ["everybody on this machine, who may do everything"]
+    assert await Chain([api_keys(), tokens]).check() == [
+        "API key 'robot' of default: read",
+        "API key 'erp' of acme: read, write",
+        "tokens of https://id.example for crossdock, signed by our shared secret (HS256); "
+        "the claim 'org' tells the organisation",
+    ]
+
+
+async def test_the_issuers_keys_are_counted_and_their_absence_is_a_fault(clock: FakeClock) -> None:
+    issuer = Issuer(jwk(RSA_KEY, "r"), jwk(EC_KEY, "e"), {"kty": "unheard-of", "kid": "x"})
+    tokens = with_issuer(issuer, clock)
+    [told] = await tokens.check()
+    assert "signed by one of 2 keys at https://id.example/keys (RS256, ES256)" in told
+    await tokens.aclose()
+    for wrong in (Issuer(), Issuer(jwk(RSA_KEY, "r"))):
+        wrong.status = 503 if wrong.keys else 200
+        tokens = with_issuer(wrong, clock)
+        with pytest.raises(Unauthenticated) as caught:
+            await tokens.check()
+        assert caught.value.code == "unavailable"
+        await tokens.aclose()
 
 
 # --- all together ----------------------------------------------------------------------------------------

@@ -1,11 +1,13 @@
-"""The inbox: twice delivered is once kept; nothing accepted is lost; what fails waits longer each time."""
+"""The inbox: twice delivered is once kept; nothing accepted is lost; one worker at a time; what fails waits longer."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 
 from runtime.store import Database, Delivery, Inbox, InboxCounts
+from runtime.store.inbox import CLAIM_SECONDS
 from tests.runtime.fakes import NOON, FakeClock
 
 DELIVERY = Delivery(
@@ -24,12 +26,12 @@ def inbox(database: Database) -> Inbox:
 
 
 async def waiting(inbox: Inbox) -> list[str]:
-    return [row.delivery_id for row in await inbox.pending()]
+    return [row.delivery_id for row in await inbox.claim("acme", "traccar")]
 
 
 async def test_a_delivery_is_read_as_it_was_accepted(inbox: Inbox) -> None:
     ids = await inbox.accept([DELIVERY])
-    (row,) = await inbox.pending()
+    (row,) = await inbox.claim("acme", "traccar")
     assert [row.id] == ids
     assert (row.organisation, row.integration, row.delivery_id, row.decoder) == ("acme", "traccar", "1", "position")
     assert (row.headers, row.body) == ({"x-signature": "é"}, b"\x00\xff")
@@ -56,9 +58,112 @@ async def test_the_same_delivery_at_once_is_accepted_by_one(inbox: Inbox) -> Non
     assert sorted(answers) == [[], [], [], [], [1]]
 
 
-async def test_pending_is_oldest_first_and_bounded(inbox: Inbox) -> None:
-    await inbox.accept([delivery(str(number)) for number in range(5)])
-    assert [row.delivery_id for row in await inbox.pending(2)] == ["0", "1"]
+async def test_what_waits_is_oldest_first_bounded_and_of_one_integration(inbox: Inbox) -> None:
+    others = [delivery("6", integration="tak"), delivery("7", organisation="zeta")]
+    await inbox.accept([*others, *(delivery(str(number)) for number in range(5))])
+    assert [row.delivery_id for row in await inbox.claim("acme", "traccar", 2)] == ["0", "1"]
+    assert await inbox.due() == {("acme", "traccar"), ("acme", "tak"), ("zeta", "traccar")}
+
+
+# --- claims
+
+
+@pytest.fixture
+async def workers(database: Database, clock: FakeClock) -> AsyncIterator[tuple[Inbox, Inbox]]:
+    """Two servers on one database."""
+    other = Database(database.url, clock=clock)
+    await other.start()
+    yield Inbox(database), Inbox(other)
+    await other.aclose()
+
+
+async def test_while_one_works_on_an_integration_no_other_gets_any_of_it(workers: tuple[Inbox, Inbox]) -> None:
+    one, two = workers
+    await one.accept([delivery("1"), delivery("2"), delivery("3"), delivery("4", integration="tak")])
+    first = await one.claim("acme", "traccar", 2)
+    assert [row.delivery_id for row in first] == ["1", "2"]
+    assert await two.claim("acme", "traccar") == []
+    assert [row.delivery_id for row in await two.claim("acme", "tak")] == ["4"]
+    assert await two.due() == {("acme", "traccar"), ("acme", "tak")}
+    await one.done([row.id for row in first])
+    assert [row.delivery_id for row in await two.claim("acme", "traccar")] == ["3"]
+    assert await one.claim("acme", "traccar") == []
+
+
+async def test_workers_that_claim_at_once_never_share_an_integration(workers: tuple[Inbox, Inbox]) -> None:
+    await workers[0].accept([delivery(str(number)) for number in range(20)])
+    for _ in range(5):
+        claims = await asyncio.gather(*(each.claim("acme", "traccar", 3) for each in workers * 4))
+        by_worker = [{row.id for claim in claims[start::2] for row in claim} for start in (0, 1)]
+        assert sorted(len(each) for each in by_worker) == [0, 3]
+        await workers[0].done([*by_worker[0], *by_worker[1]])
+
+
+async def test_a_worker_gets_its_own_rows_again(inbox: Inbox) -> None:
+    """It crashed half-way and started anew: nobody else may have them, so it must."""
+    await inbox.accept([delivery("1")])
+    assert await waiting(inbox) == ["1"]
+    assert await waiting(inbox) == ["1"]
+
+
+async def test_a_claim_without_a_sign_of_life_ends(workers: tuple[Inbox, Inbox], clock: FakeClock) -> None:
+    one, two = workers
+    await one.accept([delivery("1")])
+    [row] = await one.claim("acme", "traccar")
+    clock.seconds += CLAIM_SECONDS - 1
+    await one.keep([row.id])
+    clock.seconds += CLAIM_SECONDS - 1
+    assert await waiting(two) == []
+    assert await two.due() == set()
+    clock.seconds += 1
+    assert await two.due() == {("acme", "traccar")}
+    assert await waiting(two) == ["1"]
+    await one.keep([row.id])
+    assert await waiting(one) == [], "a sign of life from who has lost the claim takes nothing back"
+
+
+@pytest.mark.parametrize("end", ["failed", "put off"])
+async def test_a_row_that_waits_again_is_nobodys(workers: tuple[Inbox, Inbox], clock: FakeClock, end: str) -> None:
+    one, two = workers
+    await one.accept([delivery("1")])
+    [row] = await one.claim("acme", "traccar")
+    await (one.failed(row.id, "no") if end == "failed" else one.put_off([row.id], "no", seconds=1))
+    assert await waiting(two) == []
+    clock.seconds += 1
+    assert await waiting(two) == ["1"]
+
+
+async def test_the_only_worker_takes_over_what_another_left(workers: tuple[Inbox, Inbox]) -> None:
+    dead, fresh = workers
+    await dead.accept([delivery("1"), delivery("2")])
+    await dead.claim("acme", "traccar", 1)
+    assert await fresh.release() == 1
+    assert await waiting(fresh) == ["1", "2"]
+    assert await fresh.release() == 2
+
+
+async def test_a_row_that_fails_holds_up_no_other(inbox: Inbox, clock: FakeClock) -> None:
+    first, _ = await inbox.accept([delivery("1"), delivery("2")])
+    assert await waiting(inbox) == ["1", "2"]
+    await inbox.failed(first, "poison")
+    assert await waiting(inbox) == ["2"]
+    clock.seconds += 1
+    assert await waiting(inbox) == ["1", "2"]
+
+
+# --- failures
+
+
+async def test_waiting_for_a_vendor_is_no_attempt(inbox: Inbox, clock: FakeClock) -> None:
+    """However long the vendor is away, what it told before is not given up."""
+    [id_] = await inbox.accept([DELIVERY])
+    for _ in range(50):
+        await inbox.put_off([id_], "the vendor is away", seconds=15)
+        assert await waiting(inbox) == []
+        clock.seconds += 15
+        [row] = await inbox.claim("acme", "traccar")
+        assert (row.attempts, row.error) == (0, "the vendor is away")
+    assert await inbox.counts() == InboxCounts(pending=1, dead=0)
 
 
 async def test_what_fails_waits_longer_each_time_and_is_given_up_after_ten_attempts(
@@ -68,18 +173,21 @@ async def test_what_fails_waits_longer_each_time_and_is_given_up_after_ten_attem
     pauses = []
     for attempt in range(1, 10):
         assert await inbox.failed(id_, f"error {attempt}") is False
-        assert await inbox.pending() == []
+        assert await waiting(inbox) == []
         before = clock.seconds
-        while not await inbox.pending():
+        while not await waiting(inbox):
             clock.seconds += 1
         pauses.append(clock.seconds - before)
-        assert [(row.attempts, row.error) for row in await inbox.pending()] == [(attempt, f"error {attempt}")]
+        [row] = await inbox.claim("acme", "traccar")
+        assert (row.attempts, row.error) == (attempt, f"error {attempt}")
     assert pauses == [1, 2, 4, 8, 16, 32, 64, 128, 256]
     assert await inbox.counts() == InboxCounts(pending=1, dead=0)
     assert await inbox.failed(id_, "the last") is True
     assert await inbox.counts() == InboxCounts(pending=0, dead=1)
     clock.seconds += 1_000_000
-    assert await inbox.pending() == []
+    assert await waiting(inbox) == []
+    assert await inbox.purge(hours=1) == 0
+    assert await inbox.counts() == InboxCounts(pending=0, dead=1)
 
 
 async def test_what_is_done_does_not_fail_afterwards(inbox: Inbox) -> None:
@@ -105,6 +213,34 @@ async def test_only_what_was_done_long_ago_is_purged_and_its_id_is_not_given_aga
     assert await inbox.accept([delivery("1")]) == []
 
 
+async def test_a_purge_is_bounded_and_takes_the_oldest_first(inbox: Inbox, clock: FakeClock) -> None:
+    await inbox.accept([delivery(str(number)) for number in range(1, 6)])
+    for id_ in (4, 2, 1, 3, 5):
+        await inbox.done([id_])
+        clock.seconds += 1
+    clock.seconds += 3_600
+    assert await inbox.purge(hours=1, limit=2) == 2
+    assert await inbox.accept([delivery("1"), delivery("3"), delivery("5")]) == []
+    assert await inbox.purge(hours=1, limit=2) == 2
+    assert await inbox.purge(hours=1, limit=2) == 1
+    assert await inbox.purge(hours=1, limit=2) == 0
+
+
+async def test_what_waits_and_what_was_given_up_is_counted_by_integration(inbox: Inbox) -> None:
+    rows = [delivery("1"), delivery("2"), delivery("3", integration="tak"), delivery("4", organisation="zeta")]
+    first, second, third, _ = await inbox.accept(rows)
+    await inbox.done([second])
+    for _ in range(10):
+        await inbox.failed(third, "no")
+    assert await inbox.counts_by_integration("acme") == {
+        "traccar": InboxCounts(pending=1, dead=0),
+        "tak": InboxCounts(pending=0, dead=1),
+    }
+    assert await inbox.counts() == InboxCounts(pending=2, dead=1)
+    await inbox.done([first])
+    assert await inbox.counts_by_integration("acme") == {"tak": InboxCounts(pending=0, dead=1)}
+
+
 async def test_what_was_accepted_is_there_after_a_restart(database: Database, clock: FakeClock) -> None:
     await Inbox(database).accept([DELIVERY])
     await database.aclose()
@@ -120,5 +256,7 @@ async def test_two_servers_on_one_database_accept_a_delivery_once(database: Data
     rows = [delivery(str(number)) for number in range(50)]
     answers = await asyncio.gather(Inbox(database).accept(rows), Inbox(other).accept(rows[::-1]))
     await other.aclose()
-    assert sorted(answers[0] + answers[1]) == sorted({row.id for row in await Inbox(database).pending(1_000)})
+    assert sorted(answers[0] + answers[1]) == sorted(
+        {row.id for row in await Inbox(database).claim("acme", "traccar", 1_000)}
+    )
     assert len(answers[0] + answers[1]) == 50

@@ -13,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from runtime.store import CursorStore, Database, StoreDown, current, downgrade, engines, upgrade
+from runtime.store import CursorStore, Database, Delivery, Inbox, StoreDown, current, downgrade, engines, upgrade
 from runtime.store.tables import metadata
 from runtime.store.writer import Operation
 
@@ -31,8 +31,11 @@ async def tables(url: str) -> set[str]:
 
 async def test_migrations_go_up_and_down_and_up_again(url: str) -> None:
     await upgrade(url)
-    assert await current(url) == "0001"
+    assert await current(url) == "0002"
     assert await tables(url) == TABLES
+    await downgrade(url, "0001")
+    assert await current(url) == "0001"
+    await upgrade(url)
     await downgrade(url)
     assert await current(url) is None
     assert await tables(url) == {"alembic_version"}
@@ -50,6 +53,23 @@ async def test_the_migrations_make_what_the_tables_say(url: str) -> None:
     async with engine.connect() as connection:
         assert await connection.run_sync(differences) == []
     await engine.dispose()
+
+
+async def test_what_waits_in_the_inbox_outlives_a_step_down_and_up(url: str) -> None:
+    await downgrade(url) if url.startswith("postgresql") else None
+    database = Database(url)
+    await database.start()
+    delivery = Delivery(
+        organisation="acme", integration="traccar", delivery_id="1", decoder="position", headers={}, body=b"x"
+    )
+    [id_] = await Inbox(database).accept([delivery])
+    await Inbox(database).claim("acme", "traccar")
+    await database.aclose()
+    await downgrade(url, "0001")
+    await database.start()
+    [row] = await Inbox(database, worker="another").claim("acme", "traccar")
+    assert (row.id, row.body) == (id_, b"x")
+    await database.aclose()
 
 
 async def test_updates_of_latest_state_have_room_in_their_page_on_postgresql(postgresql_url: str) -> None:
@@ -138,16 +158,22 @@ async def test_a_database_that_goes_away_while_it_is_read_says_so_and_is_used_ag
 
 async def test_a_database_that_is_locked_for_too_long_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "BUSY_SECONDS", 0)
-    database = Database(f"sqlite:///{tmp_path}/a.db")
+    told: list[str | None] = []
+    database = Database(f"sqlite:///{tmp_path}/a.db", told=lambda down: told.append(str(down) if down else None))
     await database.start()
     other = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreDown, match=r"^the database went away or is busy$"):
         await CursorStore(database).put("acme", "plm", "changes", "1")
+    with pytest.raises(StoreDown):
+        await CursorStore(database).put("acme", "plm", "changes", "1")
+    assert await CursorStore(database).get("acme", "plm", "changes") is None
+    assert told == ["the database went away or is busy"], "once, however often it is tried, and reading still works"
     other.execute("ROLLBACK")
     other.close()
     await CursorStore(database).put("acme", "plm", "changes", "2")
     assert await CursorStore(database).get("acme", "plm", "changes") == "2"
+    assert told == ["the database went away or is busy", None]
     await database.aclose()
 
 

@@ -261,7 +261,8 @@ same = []
         f"crossdock.toml:22: integrations[3].key: must be a text matching regex '^[a-z][a-z0-9-]{{0,39}}$'; {key}",
         "crossdock.toml:21: integrations[3]: system is missing; write system = … instead",
         "crossdock.toml:24: masters.ITEM: there is no integration 'plmm'; write plm (known: plm, West) instead",
-        "crossdock.toml:25: masters.TRUCK: there is no subject 'TRUCK'; write one of ITEM, VEHICLE, ORDER, EQUIPMENT instead",
+        "crossdock.toml:25: masters.TRUCK: there is no subject 'TRUCK'; "
+        "write one of ITEM, VEHICLE, ORDER, EQUIPMENT instead",
         "crossdock.toml:26: masters.acme: there is no organisation 'acme'; write one of default instead",
         "crossdock.toml:30: links[1].same[2].integration: there is no integration 'zzz'; "
         "write one of plm, West instead",

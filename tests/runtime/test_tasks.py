@@ -40,6 +40,14 @@ async def test_a_crashed_task_is_started_again_with_growing_pauses_and_told_once
     assert flaky.stopped
 
 
+async def test_what_was_expected_is_not_told_but_starts_again_all_the_same(clock: FakeClock) -> None:
+    log, flaky = FakeLog(), Flaky(clock, [0, 0])
+    async with Supervisor(log=log, clock=clock, expected=(OSError, RuntimeError)) as supervisor:
+        supervisor.run("poll", flaky)
+        await flaky.well.wait()
+    assert (clock.slept, log.lines) == ([1, 2], [])
+
+
 async def test_a_crash_after_a_long_life_is_a_new_story(clock: FakeClock) -> None:
     log, flaky = FakeLog(), Flaky(clock, [0, 0, 60, 0])
     async with Supervisor(log=log, clock=clock) as supervisor:

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import time
 from collections.abc import Iterator
 
 import prometheus_client
@@ -82,6 +83,42 @@ def test_a_name_that_sounds_secret_is_masked(name: str) -> None:
     assert redacted({name: "x"}) == {name: "***"}
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("no answer of postgresql://ann:hidden@db/x", "no answer of postgresql://***@db/x"),
+        ("connect(password='hidden', host='db')", "connect(password='***', host='db')"),
+        ("sent Authorization: Bearer hidden.hidden", "sent Authorization: Bearer ***"),
+        ("GET /x?access_token=hidden&id=7", "GET /x?access_token=***&id=7"),
+        ("{'client_secret': 'hidden', 'id': 7}", "{'client_secret': '***', 'id': 7}"),
+        ("the token is from another issuer", "the token is from another issuer"),
+    ],
+)
+def test_what_looks_like_a_secret_in_a_text_is_masked(stream: io.StringIO, text: str, shown: str) -> None:
+    configure_logging(stream=stream)
+    logger().error("task.crashed", exc_info=RuntimeError(text), parts=[text])
+    (line,) = lines(stream)
+    assert (line["exception"], line["parts"]) == (f"RuntimeError: {shown}", [shown])
+
+
+@pytest.mark.parametrize("piece", ["a-", "token", "://a:", "bearer ", " "])
+def test_no_text_takes_long_to_be_looked_through(piece: str) -> None:
+    """A vendor's text may be in an exception; 200 KB of it must not hold the server up."""
+    started = time.perf_counter()
+    redacted({"text": piece * (200_000 // len(piece))})
+    assert time.perf_counter() - started < 2
+
+
+def test_a_line_begins_with_when_how_bad_and_what(stream: io.StringIO) -> None:
+    configure_logging(stream=stream)
+    logger(integration="plm").info("vendor.available", address="https://plm.example")
+    logging.getLogger("uvicorn.error").error("it broke\n")
+    ours, theirs = lines(stream)
+    assert list(ours) == ["timestamp", "level", "event", "integration", "address"]
+    assert list(theirs)[:3] == ["timestamp", "level", "event"]
+    assert theirs["event"] == "it broke"
+
+
 def test_other_names_are_not_masked() -> None:
     assert redacted({"key": "plm", "passenger": "p", "status": 1}) == {"key": "plm", "passenger": "p", "status": 1}
 
@@ -101,6 +138,13 @@ def test_an_exception_is_told_with_its_traceback(stream: io.StringIO) -> None:
     assert line["exception"] == "ValueError: boom"
 
 
+def test_on_a_terminal_too(stream: io.StringIO) -> None:
+    configure_logging(stream=stream, json=False)
+    logger().error("task.crashed", task="poll", exc_info=ValueError("boom"))
+    assert stream.getvalue().splitlines()[0].endswith("[error    ] task.crashed task=poll")
+    assert stream.getvalue().endswith("ValueError: boom\n")
+
+
 def test_every_number_is_counted_under_its_labels() -> None:
     metrics = PrometheusMetrics()
     metrics.vendor_call("plm", "ok", 0.02)
@@ -110,7 +154,7 @@ def test_every_number_is_counted_under_its_labels() -> None:
     metrics.unknown_value("plm", "status", "weirder")
     metrics.breaker("plm", "CLOSED")
     metrics.breaker("plm", "OPEN")
-    metrics.events_ingested("traccar", 7)
+    metrics.events_ingested("traccar", 7, 1_700_000_000.0)
     metrics.inbox(3, 1)
     metrics.bus_coalesced(5)
     metrics.operation("query", "ok", 0.01)
@@ -133,8 +177,30 @@ def test_every_number_is_counted_under_its_labels() -> None:
     assert value("crossdock_inbox_dead") == 1
     assert value("crossdock_bus_coalesced_total") == 5
     assert value("crossdock_graphql_operations_total", type="query", outcome="ok") == 1
-    assert value("crossdock_graphql_operation_seconds_count", type="query") == 1
+    assert value("crossdock_graphql_operation_seconds_count", type="query", outcome="ok") == 1
+    assert value("crossdock_last_event_timestamp_seconds", integration="traccar") == 1_700_000_000
     assert value("crossdock_subscriptions_open") == 1
+
+
+def test_codes_that_no_table_knows_are_read_when_the_numbers_are() -> None:
+    metrics, counts = PrometheusMetrics(), [("traccar", "Connectivity", "asleep", 2), ("sap-ewm", "Progress", "", 1)]
+
+    def read() -> list[tuple[str, str, str, int]]:
+        return counts
+
+    def shown() -> list[str]:
+        lines = metrics.render().decode().splitlines()
+        return [line for line in lines if line.startswith("crossdock_unknown_codes_total{")]
+
+    assert shown() == []
+    metrics.unknown_codes(read)
+    metrics.unknown_codes(read)  # each connector gives it
+    assert shown() == [
+        'crossdock_unknown_codes_total{field="Connectivity",system="traccar",value="asleep"} 2.0',
+        'crossdock_unknown_codes_total{field="Progress",system="sap-ewm",value="(empty)"} 1.0',
+    ]
+    counts[0] = ("traccar", "Connectivity", "asleep", 3)
+    assert shown()[0].endswith(" 3.0")
 
 
 def test_the_registry_is_its_own() -> None:

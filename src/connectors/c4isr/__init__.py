@@ -21,6 +21,7 @@ from connectors.c4isr.settings import CREDENTIALS, Settings, Tls, settings_of, s
 from connectors.c4isr.stream import CotStream, Opened
 from connectors.kit import decode
 from connectors.kit.errors import BadPayload, BadRequest, NotFound, VendorError
+from connectors.kit.gaps import once_back
 from connectors.kit.http import each_or_absent, segment
 from connectors.kit.integration import Integration, Origin
 from connectors.kit.manifest import Manifest, Payload
@@ -52,7 +53,7 @@ class TakServer(Connector):
         documentation="https://github.com/TAK-Product-Center/Server",
         credentials=CREDENTIALS,
         settings=Settings,
-        batch_size=50,
+        batch_size=500,
         rate_per_second=20.0,
         decoders=tuple(decoders.DECODERS),
         explain=explain,
@@ -290,7 +291,11 @@ class TakServer(Connector):
         """What was sent while the socket was down, as far as the server still has it."""
         now = self.services.clock.now()
         try:
-            return await self._missed_between(max(since, now - WINDOW + timedelta(minutes=1)), now)
+            return await once_back(
+                lambda: self._missed_between(max(since, now - WINDOW + timedelta(minutes=1)), now),
+                breaker=self.api.breaker,
+                clock=self.services.clock,
+            )
         except VendorError as error:
             self.services.log.warning("vendor.gap_not_filled", integration=self.integration.key, error=error.message)
             return []

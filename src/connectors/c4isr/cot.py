@@ -115,7 +115,7 @@ def metres(text: str | float | None) -> float | None:
 def when(text: str | int | float | None, *, path: str = "$") -> datetime | None:
     """Any of the forms of time that TAK servers use: ISO with any fraction, HTTP date, epoch milliseconds."""
     if isinstance(text, int | float):
-        return decode.epoch(text / 1000)
+        return decode.epoch(text, path=path, per_second=1000)
     bare = decode.none(text)
     if bare is None:
         return None

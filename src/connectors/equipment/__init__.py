@@ -1,7 +1,7 @@
 """Manufacturing equipment: what machines do now, over the protocols that machines speak.
 
-One integration holds many machines. Each protocol is a subpackage with a `Driver` and its decoders; so far
-there is `octoprint`. See README.md.
+One integration holds many machines that speak one protocol. Each protocol is a subpackage with its settings, a
+`Driver` and its decoders: `octoprint`, `mtconnect`, `opcua`, `modbus`. See README.md.
 """
 
 from connectors.equipment.connector import EquipmentConnector

@@ -1,15 +1,22 @@
 """The connector: many machines behind one integration, each reached through its protocol's driver."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from typing import ClassVar, Final
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import msgspec
 
 from connectors.equipment import octoprint
-from connectors.equipment.driver import MACHINE_HEADER, Driver, received_at
-from connectors.equipment.settings import Facts, ItemPattern, Machine, Settings, facts
+from connectors.equipment.driver import MACHINE_HEADER, Describe, Driver, received_at
+from connectors.equipment.facts import Facts, ItemPattern
+from connectors.equipment.modbus import payloads as modbus
+from connectors.equipment.mtconnect import payloads as mtconnect
+from connectors.equipment.mtconnect.machine import MTConnectMachine
+from connectors.equipment.mtconnect.settings import MTConnect
+from connectors.equipment.opcua import payloads as opcua
+from connectors.equipment.settings import Machine, Settings
 from connectors.kit.errors import AuthFailed, BadRequest, VendorDown, VendorError
+from connectors.kit.http import Outcome
 from connectors.kit.integration import Integration, Origin, Secret
 from connectors.kit.manifest import Credential, Decoder, Manifest
 from connectors.kit.paging import OffsetCursor
@@ -18,8 +25,11 @@ from connectors.kit.services import Services, current_reading
 from unified.events import Changed, Event
 from unified.keys import Subject
 from unified.queries import EquipmentFilter, ListQuery, SourcePage
-from unified.records import Equipment, EquipmentState
+from unified.records import Equipment, EquipmentState, EquipmentType
 from unified.values import System
+
+if TYPE_CHECKING:
+    import httpx
 
 _AT_ONCE: Final = 16
 """Machines that are called side by side."""
@@ -29,10 +39,19 @@ _REFUSED_PAUSE: Final = 300.0
 """Seconds until a machine is tried again that answered something wrong."""
 
 
-def _stranger(machine: str | None) -> Facts:
+def _stranger(equipment_type: EquipmentType) -> Describe:
     """Facts of a machine of which only the id is known, for `crossdock decode`."""
-    name = machine or "machine"
-    return Facts(id=name, name=name, items=ItemPattern())
+
+    def describe(machine: str | None) -> Facts:
+        name = machine or "machine"
+        return Facts(id=name, name=name, equipment_type=equipment_type, items=ItemPattern())
+
+    return describe
+
+
+def _explain(response: "httpx.Response") -> Outcome | None:
+    """What an error answer means, of whichever protocol: for `crossdock decode`, which does not know it."""
+    return mtconnect.explain(response) if mtconnect.is_error(response.content) else octoprint.explain(response)
 
 
 class EquipmentConnector(Connector):
@@ -40,52 +59,106 @@ class EquipmentConnector(Connector):
 
     manifest: ClassVar[Manifest] = Manifest(
         system=System.EQUIPMENT,
-        title="Manufacturing equipment (OctoPrint)",
-        summary="State, job and temperatures of 3D printers, live; other protocols have a place beside OctoPrint's.",
+        title="Manufacturing equipment (OctoPrint, MTConnect, OPC UA, Modbus)",
+        summary="State, job, readings and faults of machines, live: 3D printers, CNC machines, PLCs, lines.",
         documentation="https://docs.octoprint.org/en/master/api/",
         credentials=(
             Credential(
                 name="*",
-                description="API keys, under any names; each machine's `api_key` names one of them",
+                description="API keys, users and passwords, under any names; the settings say which is which",
                 required=False,
             ),
         ),
         settings=Settings,
         needs_base_url=False,
         batch_size=50,
-        decoders=octoprint.decoders(_stranger),
-        explain=octoprint.explain,
-        ground_truth="Seen on OctoPrint 1.11.8 with its virtual printer; no real printer was attached.",
+        decoders=(
+            *octoprint.decoders(_stranger(EquipmentType.PRINTER_3D)),
+            *mtconnect.decoders(_stranger(EquipmentType.CNC_MILL)),
+            *opcua.decoders(_stranger(EquipmentType.OTHER), lambda _: ()),
+            *modbus.decoders(_stranger(EquipmentType.PLC), lambda _: ()),
+        ),
+        explain=_explain,
+        ground_truth=(
+            "OctoPrint: seen on 1.11.8 with its virtual printer. MTConnect: answers recorded from the reference agent "
+            "1.7, the XSDs, the agent's own tests for its JSON. OPC UA: the official NodeSets on an asyncua server. "
+            "Modbus: the pymodbus simulator and the specification. No real machine was attached."
+        ),
     )
 
     def __init__(self, integration: Integration, services: Services) -> None:
         super().__init__(integration, services)
         settings = msgspec.convert(integration.settings, Settings)
-        items = ItemPattern(settings.item_pattern)
-        self._facts = {machine.id: facts(machine, items) for machine in settings.machines}
-        self._drivers: dict[str, Driver] = {}
-        for machine in settings.machines:
-            self._drivers[machine.id] = octoprint.OctoPrintMachine(
-                machine,
-                self._facts[machine.id],
-                self._key(machine),
-                integration=integration,
-                services=services,
-                push_seconds=settings.push_seconds,
-            )
-        known = octoprint.decoders(lambda machine: self._facts.get(machine or "") or _stranger(machine))
-        self._decoders: dict[str, Decoder] = {decoder.name: decoder for decoder in known}
+        self._facts = {machine.id: settings.facts(machine) for machine in settings.machines}
+        self._drivers: dict[str, Driver] = dict(self._made(settings))
+        self._decoders: dict[str, Decoder] = {each.name: each for each in self._known_decoders(settings)}
         self._calls = asyncio.Semaphore(_AT_ONCE)
 
-    def _key(self, machine: Machine) -> Secret:
-        key = self.integration.credentials.get(machine.api_key)
-        if not key:
+    def _made(self, settings: Settings) -> Mapping[str, Driver]:
+        """A driver for each machine. Raises `ValueError` for a credential that is not there."""
+        integration, services = self.integration, self.services
+        match settings.protocol:
+            case "octoprint":
+                return {
+                    machine.id: octoprint.OctoPrintMachine(
+                        machine,
+                        self._facts[machine.id],
+                        self._credential(machine.api_key or "", f"api_key of machine {machine.id!r}"),
+                        integration=integration,
+                        services=services,
+                        push_seconds=settings.push_seconds,
+                    )
+                    for machine in settings.machines
+                }
+            case "mtconnect":
+                return {machine.id: self._mtconnect(machine, settings) for machine in settings.machines}
+            case "opc-ua":
+                # Its library takes most of a second to load, which only who speaks it should pay
+                from connectors.equipment.opcua.machine import machines as opcua_machines
+
+                options = settings.opcua
+                names = (options.user, options.password, options.key_password) if options is not None else ()
+                credentials = {name: self._credential(name, f"opcua names {name!r}") for name in names if name}
+                return opcua_machines(settings, credentials, integration=integration, services=services)
+            case "modbus":
+                from connectors.equipment.modbus.machine import machines as modbus_machines
+
+                return modbus_machines(settings, integration=integration, services=services)
+
+    def _mtconnect(self, machine: Machine, settings: Settings) -> MTConnectMachine:
+        where = f"api_key of machine {machine.id!r}"
+        return MTConnectMachine(
+            machine,
+            self._facts[machine.id],
+            self._credential(machine.api_key, where) if machine.api_key is not None else None,
+            settings.mtconnect or MTConnect(),
+            integration=self.integration,
+            services=self.services,
+            push_seconds=settings.push_seconds,
+        )
+
+    def _known_decoders(self, settings: Settings) -> Sequence[Decoder]:
+        """The decoders over our own machines."""
+
+        def describe(machine: str | None) -> Facts:
+            return self._facts.get(machine or "") or _stranger(EquipmentType.OTHER)(machine)
+
+        return (
+            *octoprint.decoders(describe),
+            *mtconnect.decoders(describe),
+            *opcua.decoders(describe, lambda name: settings.nodes.get(name, ())),
+            *modbus.decoders(describe, lambda name: settings.registers.get(name, ())),
+        )
+
+    def _credential(self, name: str, where: str) -> Secret:
+        found = self.integration.credentials.get(name)
+        if not found:
             known = ", ".join(sorted(self.integration.credentials)) or "none"
             raise ValueError(
-                f"machine {machine.id!r} of integration {self.integration.key!r}: api_key names the credential "
-                f"{machine.api_key!r}, which is not there or empty; there are: {known}"
+                f"integration {self.integration.key!r}: {where}: it names the credential {name!r}, which is not there "
+                f"or empty; there are: {known}"
             )
-        return key
+        return found
 
     async def check(self) -> str:
         """Asks every machine its version, side by side. Raises when none answers well."""
@@ -164,16 +237,14 @@ class EquipmentConnector(Connector):
         return list(await asyncio.gather(*(one(driver) for driver in drivers)))
 
     async def identities(self) -> AsyncIterator[Identity]:
-        """Items that the file names on the machines mention; one call per machine. A machine that fails is
-        left out; when all fail the last error is raised."""
+        """Items that the machines' jobs mention: OctoPrint lists its files, one call per machine; of the others it
+        is the job they are at. A machine that fails is left out; when all fail the last error is raised."""
         numbers: dict[str, None] = {}
         failed: list[VendorError] = []
-        for machine, driver in self._drivers.items():
+        for driver in self._drivers.values():
             try:
-                async for name in driver.job_names():
-                    number = self._facts[machine].items.find(name)
-                    if number is not None:
-                        numbers[number] = None
+                async for number in driver.item_numbers():
+                    numbers[number] = None
             except VendorError as error:
                 failed.append(error)
         if len(failed) == len(self._drivers):

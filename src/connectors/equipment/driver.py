@@ -4,11 +4,16 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from connectors.equipment.settings import Facts
-from connectors.kit.errors import VendorError
+import msgspec
+
+from connectors.equipment.facts import Facts
+from connectors.kit import decode
+from connectors.kit.errors import RateLimited, VendorDown, VendorError
+from connectors.kit.integration import Origin
 from connectors.kit.manifest import Payload
 from connectors.kit.protocols import Raw
-from unified.records import Equipment
+from connectors.kit.redaction import text as redacted
+from unified.records import Equipment, EquipmentState
 
 MACHINE_HEADER: Final = "x-crossdock-machine"
 """Header of a raw payload: the id of the machine that it is from."""
@@ -49,8 +54,8 @@ class Driver(Protocol):
         does not pass by itself."""
         ...
 
-    def job_names(self) -> AsyncIterator[str]:
-        """Names of all jobs that the machine holds ready."""
+    def item_numbers(self) -> AsyncIterator[str]:
+        """Item numbers that the machine's jobs tell: of all that it holds ready, where the protocol lists them."""
         ...
 
     async def aclose(self) -> None: ...
@@ -62,3 +67,37 @@ def received_at(payload: Payload, otherwise: datetime) -> datetime:
         return datetime.fromisoformat(payload.headers.get(RECEIVED_HEADER, "")).astimezone(UTC)
     except ValueError:
         return otherwise
+
+
+class Trouble(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why there is no fresh answer. `down`: nothing answers, rather than something wrong."""
+
+    message: str
+    down: bool
+    at: str | None = None
+    """When the values beside it were read, ISO 8601."""
+
+
+def trouble_of(error: VendorError, known_at: datetime | None) -> Trouble:
+    """The trouble that an error means; `known_at` is when the values beside it were read."""
+    return Trouble(
+        message=redacted(error.message),
+        down=isinstance(error, VendorDown) and not isinstance(error, RateLimited),
+        at=known_at.isoformat() if known_at is not None else None,
+    )
+
+
+def origin_with(trouble: Trouble | None, origin: Origin) -> Origin:
+    """The origin of values that are told beside a trouble: stale, of when they were read."""
+    if trouble is None or trouble.at is None:
+        return origin
+    at = decode.moment(trouble.at, path="$.trouble.at") or origin.as_of
+    return msgspec.structs.replace(origin, as_of=at, stale=True)
+
+
+def with_trouble(found: Equipment, trouble: Trouble | None) -> Equipment:
+    """The record under its trouble: OFFLINE when nothing answers, else the last state."""
+    if trouble is None:
+        return found
+    state = EquipmentState.OFFLINE if trouble.down else found.state
+    return msgspec.structs.replace(found, state=state, error_message=trouble.message)

@@ -1,57 +1,46 @@
-"""The settings of an equipment integration: its machines, and how a job's file names the item it makes."""
+"""The settings of an equipment integration: its protocol, its machines, and how a job's name names its item."""
 
-import re
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
+from connectors.equipment.facts import DEFAULT_ITEM_PATTERN, Facts, ItemPattern
+from connectors.equipment.modbus.settings import Modbus, Register
+from connectors.equipment.mtconnect.settings import MTConnect
+from connectors.equipment.opcua.settings import NodePoint, OpcUa, node_name
+from connectors.equipment.points import check_names
 from unified.records import EquipmentType
 
-DEFAULT_ITEM_PATTERN: Final = r"(?:^|_)(?P<item>(?=[A-Za-z-]*\d)[A-Za-z0-9]+-[A-Za-z0-9-]+)(?=[_.])"
-"""A part between underscores that holds a dash and a digit: `PRT-10042` in `bracket_PRT-10042_r2.gcode`."""
+Protocol = Literal["octoprint", "mtconnect", "opc-ua", "modbus"]
 
-_PATTERN_LONGEST: Final = 200
-_NAME_LONGEST: Final = 160
-_REPEATS_MOST: Final = 4
-_ESCAPED_OR_CLASS: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]")
-_REPEAT: Final = re.compile(r"[*+]|\{\d*,\d*\}")
-_REPEATED_GROUP: Final = re.compile(r"\)(?:[*+]|\{)")
-
-
-class ItemPattern:
-    """Finds the item number in a job's file name. Bounded: the pattern may hold few repeats and no repeated
-    group, and only the first 160 characters of a name are looked at, so that no name takes long.
-
-    Raises `ValueError` with what is wrong with the pattern.
-    """
-
-    __slots__ = ("_pattern",)
-
-    def __init__(self, text: str = DEFAULT_ITEM_PATTERN) -> None:
-        if len(text) > _PATTERN_LONGEST:
-            raise ValueError(f"item_pattern has {len(text)} characters; at most {_PATTERN_LONGEST} are allowed")
-        bare = _ESCAPED_OR_CLASS.sub("x", text)
-        if _REPEATED_GROUP.search(bare):
-            raise ValueError("item_pattern repeats a group, which may take for ever; repeat a character class instead")
-        if len(_REPEAT.findall(bare)) > _REPEATS_MOST:
-            raise ValueError(f"item_pattern has more than {_REPEATS_MOST} repeats (`*`, `+`, `{{n,m}}`)")
-        try:
-            pattern = re.compile(text)
-        except (re.error, OverflowError, RecursionError) as error:
-            raise ValueError(f"item_pattern is no regular expression: {error}") from None
-        if "item" not in pattern.groupindex:
-            raise ValueError("item_pattern has no group `item`: write (?P<item>...) around the item number")
-        empty = pattern.search("")
-        if empty is not None and not empty["item"]:
-            raise ValueError("item_pattern finds an item number in an empty name; it must need some characters")
-        self._pattern = pattern
-
-    def find(self, name: str) -> str | None:
-        """The item number as the name spells it; null when the name tells none."""
-        found = self._pattern.search(name[:_NAME_LONGEST])
-        return (found["item"] or None) if found else None
+_SCHEMES: Final[dict[Protocol, tuple[str, ...]]] = {
+    "octoprint": ("http", "https"),
+    "mtconnect": ("http", "https"),
+    "opc-ua": ("opc.tcp",),
+    "modbus": ("tcp", "rtu"),
+}
+_TYPES: Final[dict[Protocol, EquipmentType]] = {
+    "octoprint": EquipmentType.PRINTER_3D,
+    "mtconnect": EquipmentType.CNC_MILL,
+    "opc-ua": EquipmentType.OTHER,
+    "modbus": EquipmentType.PLC,
+}
+_OWN_FIELDS: Final[dict[str, tuple[Protocol, ...]]] = {
+    "api_key": ("octoprint", "mtconnect"),
+    "device": ("mtconnect",),
+    "node": ("opc-ua",),
+    "unit": ("modbus",),
+    "map": ("opc-ua", "modbus"),
+}
+_OWN_SECTIONS: Final[dict[str, Protocol]] = {
+    "mtconnect": "mtconnect",
+    "opcua": "opc-ua",
+    "nodes": "opc-ua",
+    "modbus": "modbus",
+    "registers": "modbus",
+}
 
 
 class Machine(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -61,38 +50,74 @@ class Machine(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     """Immutable: the global id is made of it. Letters, digits, `.`, `_`, `-`; at most 64."""
     name: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
     """What people call it; the id when it is missing."""
-    protocol: Literal["octoprint"] = "octoprint"
-    """What the machine speaks."""
     url: Annotated[str, Meta(max_length=500)]
-    """Where it answers, without `/api`: `http://printer-1.local:5000`."""
-    api_key: Annotated[str, Meta(min_length=1, max_length=100)]
-    """The NAME of the credential under `[integrations.credentials]` that holds the machine's API key."""
-    equipment_type: EquipmentType = EquipmentType.PRINTER_3D
+    """Where it answers. OctoPrint: without `/api` (`http://printer-1.local:5000`). MTConnect: the agent. OPC UA:
+    `opc.tcp://host:4840`. Modbus: `tcp://host:502`, or `rtu:///dev/ttyUSB0` for a serial line."""
+    api_key: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    """NAME of the credential under `[integrations.credentials]`. OctoPrint: it holds the machine's API key.
+    MTConnect: it holds the `Authorization` header for a proxy before the agent (`Bearer …`); usually none."""
+    equipment_type: EquipmentType | None = None
+    """Default by protocol: `PRINTER_3D`, `CNC_MILL`, `OTHER`, `PLC`."""
     model: Annotated[str, Meta(max_length=200)] | None = None
-    """Make and model; the protocol does not tell it."""
-
-    def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"url of machine {self.id!r} must begin with http:// or https:// and name a host")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError(f"url of machine {self.id!r} must hold neither credentials nor a query")
+    """Make and model, where the protocol does not tell it or tells it badly."""
+    device: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    """MTConnect: name or uuid of the device; needed when the agent has several."""
+    node: Annotated[str, Meta(min_length=3, max_length=1_500)] | None = None
+    """OPC UA: the machine's node (`nsu=…;i=…`); needed when the server shows several below `Machines`."""
+    unit: Annotated[int, Meta(ge=0, le=255)] | None = None
+    """Modbus: unit id; 1 when it is missing."""
+    map: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    """OPC UA: name of a list under `nodes`. Modbus: name of a list under `registers`."""
 
     @property
     def display_name(self) -> str:
         """The name, or the id when there is none."""
         return self.name or self.id
 
+    def check(self, protocol: Protocol) -> None:
+        """Raises `ValueError` for what does not fit the protocol."""
+        parts = urlsplit(self.url)
+        schemes = _SCHEMES[protocol]
+        serial = parts.scheme == "rtu" and protocol == "modbus"
+        if parts.scheme not in schemes or not (parts.path if serial else parts.hostname):
+            wanted = " or ".join(f"{each}://" for each in schemes)
+            raise ValueError(f"url of machine {self.id!r} must begin with {wanted} and name a host")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError(f"url of machine {self.id!r} must hold neither credentials nor a query")
+        try:
+            parts.port  # noqa: B018
+        except ValueError:
+            raise ValueError(f"url of machine {self.id!r} has no port number from 0 to 65535") from None
+        for field, protocols in _OWN_FIELDS.items():
+            if getattr(self, field) is not None and protocol not in protocols:
+                raise ValueError(f"machine {self.id!r}: `{field}` belongs to {' and '.join(protocols)}, not {protocol}")
+        if protocol == "octoprint" and self.api_key is None:
+            raise ValueError(f"machine {self.id!r}: api_key is missing, the name of a credential")
+        if protocol == "modbus" and self.map is None:
+            raise ValueError(f"machine {self.id!r}: map is missing, the name of a list under `registers`")
+        if self.node is not None:
+            node_name(self.node)
+
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """`[integrations.settings]` of system `equipment`."""
 
+    protocol: Protocol = "octoprint"
+    """What all machines of the integration speak."""
     machines: Annotated[tuple[Machine, ...], Meta(min_length=1, max_length=500)]
     """The machines, each under an id of its own."""
     item_pattern: str = DEFAULT_ITEM_PATTERN
-    """Regular expression with a group `item` that finds the item number in a job's file name."""
+    """Regular expression with a group `item` that finds the item number in a job's file name or program."""
     push_seconds: Annotated[float, Meta(ge=0.5, le=60)] = 1.0
-    """Shortest time between two live messages of one machine; OctoPrint's own floor is 0.5."""
+    """Shortest time between two live messages of one machine. MTConnect: `interval`; OPC UA: the publishing
+    interval; Modbus: how often the registers are read."""
+    mtconnect: MTConnect | None = None
+    opcua: OpcUa | None = None
+    modbus: Modbus | None = None
+    nodes: Annotated[dict[str, Annotated[tuple[NodePoint, ...], Meta(max_length=500)]], Meta(max_length=200)] = {}
+    """OPC UA: named lists of nodes, which machines refer to by `map`."""
+    registers: Annotated[dict[str, Annotated[tuple[Register, ...], Meta(max_length=2_000)]], Meta(max_length=200)] = {}
+    """Modbus: named register maps, which machines refer to by `map`."""
 
     def __post_init__(self) -> None:
         ItemPattern(self.item_pattern)
@@ -100,24 +125,29 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         twice = sorted({each for each in ids if ids.count(each) > 1})
         if twice:
             raise ValueError(f"two machines have the same id: {', '.join(twice)}")
+        for section, protocol in _OWN_SECTIONS.items():
+            if getattr(self, section) and protocol != self.protocol:
+                raise ValueError(f'`{section}` belongs to protocol = "{protocol}", not "{self.protocol}"')
+        for lists in (self.nodes, self.registers):
+            for name, points in lists.items():
+                if not points:
+                    raise ValueError(f"the map {name!r} is empty")
+                check_names(points, f"the map {name!r}")
+        known = self.nodes if self.protocol == "opc-ua" else self.registers
+        for machine in self.machines:
+            machine.check(self.protocol)
+            if machine.map is not None and machine.map not in known:
+                raise ValueError(
+                    f"machine {machine.id!r}: there is no map {machine.map!r}; there are: "
+                    f"{', '.join(sorted(known)) or 'none'}"
+                )
 
-
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the settings know of a machine and its protocol does not tell."""
-
-    id: str
-    name: str
-    equipment_type: EquipmentType = EquipmentType.PRINTER_3D
-    model: str | None = None
-    items: ItemPattern
-
-
-def facts(machine: Machine, items: ItemPattern) -> Facts:
-    """The facts of a configured machine."""
-    return Facts(
-        id=machine.id,
-        name=machine.display_name,
-        equipment_type=machine.equipment_type,
-        model=machine.model,
-        items=items,
-    )
+    def facts(self, machine: Machine) -> Facts:
+        """What the settings know of the machine."""
+        return Facts(
+            id=machine.id,
+            name=machine.display_name,
+            equipment_type=machine.equipment_type or _TYPES[self.protocol],
+            model=machine.model,
+            items=ItemPattern(self.item_pattern),
+        )

@@ -14,6 +14,7 @@ VendorError
 └── VendorDown            retry, serve the last good answer                 ERR_VENDOR_UNAVAILABLE
     ├── TimedOut          no answer within the deadline                     ERR_NETWORK_TIMEOUT
     ├── RateLimited       retry after this many seconds                     ERR_RATE_LIMITED
+    │   └── Busy          our own limit: too many calls wait already        ERR_RATE_LIMITED
     └── CircuitOpen       left alone for a while after many failures        ERR_VENDOR_UNAVAILABLE
 
 SignatureInvalid          a webhook that we must not believe                ERR_WEBHOOK_SIGNATURE
@@ -148,6 +149,12 @@ class TimedOut(VendorDown):
 class RateLimited(VendorDown):
     code = "ERR_RATE_LIMITED"
     hint = "Wait as long as `retryAfter` says; lower `rate_per_second` of the integration."
+
+
+class Busy(RateLimited):
+    """The vendor was not asked: the call could not have gone out within its deadline."""
+
+    hint = "Ask for less at once, or raise `rate_per_second` of the integration if the vendor allows more."
 
 
 class CircuitOpen(VendorDown):

@@ -6,146 +6,86 @@ no cookie jar unless the connector asks for one. Measured: about half the CPU of
 
 import asyncio
 import hashlib
-import random
 import ssl
-import warnings
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from enum import Enum
-from functools import cache
-from typing import Any, Generic, TypeVar
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, Generic, NoReturn, TypeVar
 from urllib.parse import quote
 
 import aiohttp
 import httpx
 import msgspec
-import yarl
-from aiohttp.typedefs import StrOrURL
-from httpx_aiohttp import AiohttpTransport
 
 from connectors.kit import decode, redaction
+from connectors.kit.attempts import ATTEMPTS, LONGEST_PAUSE, attempts
 from connectors.kit.auth import RenewingAuth
 from connectors.kit.errors import (
-    AuthFailed,
     BadPayload,
     BadRequest,
-    CircuitOpen,
-    Conflict,
+    Busy,
     NotFound,
-    PermissionDenied,
-    RateLimited,
-    Rejected,
-    SessionExpired,
     TimedOut,
     VendorDown,
     VendorError,
 )
 from connectors.kit.integration import Integration, Origin
+from connectors.kit.outcomes import (
+    OK,
+    Explain,
+    Outcome,
+    OutcomeKind,
+    by_status,
+    looks_like_html,
+    raise_for,
+    request_id,
+    retry_after,
+)
 from connectors.kit.resilience import Breaker, LastGood, RateLimit
 from connectors.kit.services import Services, current_reading
+from connectors.kit.transport import (
+    Broken,
+    TooLong,
+    UnknownCoding,
+    failure,
+    fit_to_chain,
+    read_body,
+    real_transport,
+    tls_context,
+)
+
+__all__ = [
+    "ATTEMPTS",
+    "LONGEST_PAUSE",
+    "MAX_BODY",
+    "OK",
+    "Answer",
+    "Api",
+    "Explain",
+    "Outcome",
+    "OutcomeKind",
+    "Params",
+    "by_status",
+    "each_or_absent",
+    "looks_like_html",
+    "raise_for",
+    "real_transport",
+    "request_id",
+    "retry_after",
+    "segment",
+    "tls_context",
+]
 
 T = TypeVar("T")
 Params = Mapping[str, Any] | Sequence[tuple[str, Any]] | str | None
 """Query: a mapping or pairs are percent-encoded by httpx; a text goes out as it is (already encoded)."""
 
 MAX_BODY = 32 << 20
-"""Bytes of an answer that are read; a longer one is refused."""
-ATTEMPTS = 3
-LONGEST_PAUSE = 5.0
-"""Seconds; a vendor that asks for a longer pause is reported as rate limited instead of waited for."""
-
-
-class OutcomeKind(Enum):
-    OK = "ok"
-    AUTH_EXPIRED = "auth expired"
-    AUTH_FAILED = "auth failed"
-    DENIED = "denied"
-    ABSENT = "absent"
-    CONFLICT = "conflict"
-    REJECTED = "rejected"
-    BAD_REQUEST = "bad request"
-    THROTTLED = "throttled"
-    DOWN = "down"
-    NONSENSE = "nonsense"
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What a vendor's answer means. `message` is the vendor's own words, fit to show (no stack trace)."""
-
-    kind: OutcomeKind
-    message: str | None = None
-    code: str | None = None
-    """The vendor's error code, as text."""
-    retry_after: float | None = None
-    """Seconds."""
-
-
-OK = Outcome(kind=OutcomeKind.OK)
-Explain = Callable[[httpx.Response], Outcome | None]
-"""What this vendor's answers mean beyond HTTP; null leaves it to `by_status`."""
-
-
-def by_status(response: httpx.Response, *, now: datetime | None = None) -> Outcome:
-    """What the HTTP status says, for vendors that mean it."""
-    status = response.status_code
-    if status < 400:
-        return OK
-    if status == 429:
-        return Outcome(kind=OutcomeKind.THROTTLED, retry_after=retry_after(response, now=now))
-    if status >= 500 or status in (408, 425):
-        return Outcome(kind=OutcomeKind.DOWN, retry_after=retry_after(response, now=now))
-    kinds = {
-        401: OutcomeKind.AUTH_EXPIRED,
-        403: OutcomeKind.DENIED,
-        404: OutcomeKind.ABSENT,
-        409: OutcomeKind.CONFLICT,
-        410: OutcomeKind.ABSENT,
-        412: OutcomeKind.CONFLICT,
-        422: OutcomeKind.REJECTED,
-    }
-    return Outcome(kind=kinds.get(status, OutcomeKind.BAD_REQUEST))
-
-
-def retry_after(response: httpx.Response, *, now: datetime | None = None) -> float | None:
-    """Seconds from the `Retry-After` header, a number or a date (RFC 9110); null when there is none."""
-    value = response.headers.get("retry-after", "").strip()
-    if not value:
-        return None
-    if value.isascii() and value.replace(".", "", 1).isdigit():
-        return float(value)
-    try:
-        at = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    return max(0.0, (at - (now or datetime.now(UTC))).total_seconds())
-
-
-def request_id(response: httpx.Response) -> str | None:
-    """The vendor's own id of the call, under the names that vendors use."""
-    for name in (
-        "x-request-id",
-        "x-correlation-id",
-        "x-correlationid",
-        "sap-passport-transactionid",
-        "x-uber-request-id",
-        "x-trace-id",
-        "request-id",
-    ):
-        value: str | None = response.headers.get(name)
-        if value:
-            return value[:200]
-    return None
-
-
-def looks_like_html(response: httpx.Response) -> bool:
-    """Whether a page for people came instead of data."""
-    if "html" in response.headers.get("content-type", ""):
-        return True
-    start = response.content[:100].lstrip().lower()
-    return start.startswith((b"<!doctype html", b"<html"))
+"""Bytes of an answer that are read, packed or unpacked; a longer one is refused."""
+MAX_CALLS = 1_000
+"""Calls of one `Api` that are under way or wait; one more is refused."""
+MAX_COOKIES = 100
 
 
 class Answer(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
@@ -155,40 +95,17 @@ class Answer(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     origin: Origin
 
 
-with warnings.catch_warnings():
-    # aiohttp discourages subclasses of its session; there is no other way to keep it from quoting anew
-    warnings.simplefilter("ignore", DeprecationWarning)
+@dataclass
+class _Flight:
+    """A read that is under way, and how many wait for it."""
 
-    class _Session(aiohttp.ClientSession):
-        """Sends the URL's bytes as httpx made them: yarl would re-quote `%2C`, `%3A`, `%27`, which breaks
-        signatures over the URL and OData keys."""
-
-        def _build_url(self, str_or_url: StrOrURL) -> yarl.URL:
-            return yarl.URL(str(str_or_url), encoded=True)
-
-
-@cache
-def tls_context() -> ssl.SSLContext:
-    """One context for all integrations: loading the CA bundle costs 16 ms of CPU each time."""
-    return ssl.create_default_context()
-
-
-def real_transport(context: ssl.SSLContext | None = None) -> httpx.AsyncBaseTransport:
-    """The transport that talks to the network. No cookie jar: one jar would serve all clients of a session."""
-
-    def session() -> aiohttp.ClientSession:
-        return _Session(
-            connector=aiohttp.TCPConnector(limit=64, ssl=context or tls_context(), keepalive_timeout=30),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-        )
-
-    return AiohttpTransport(client=session)
+    task: asyncio.Task[tuple[bytes, datetime]]
+    waiters: int = 0
 
 
 class Api:
     """The calls of one integration. Made in a connector's constructor, closed with it; does nothing until
-    the first call."""
+    the first call. Raises `ValueError` for a base URL that cannot be called."""
 
     def __init__(
         self,
@@ -207,19 +124,24 @@ class Api:
         self.integration = integration
         self.services = services
         self.base_url = (base_url or integration.base_url).rstrip("/")
+        self.address = redaction.url(self.base_url)
+        self._home = _home(self.base_url)
         self.auth = auth
         self.explain = explain
         self.headers = dict(headers or {})
         self.breaker = Breaker(clock=services.clock)
+        services.vitals.track(integration.key, self.breaker)
         self.rate = RateLimit(integration.rate_per_second or rate, burst=burst, clock=services.clock)
         self.last_good = LastGood()
         self.cookies: httpx.Cookies | None = httpx.Cookies() if cookies else None
         self._tls = tls
         self._transport = services.transport
         self._owns_transport = services.transport is None
-        self._flights: dict[str, asyncio.Task[tuple[bytes, datetime]]] = {}
+        self._flights: dict[str, _Flight] = {}
+        self._calls = 0
+        self._closed = False
         if isinstance(auth, RenewingAuth):
-            auth.bind(self.exchange)
+            auth.bind(self.exchange, services.clock)
 
     # --- what connectors call
 
@@ -237,27 +159,36 @@ class Api:
 
     async def read(self, request: httpx.Request, into: type[T]) -> Answer[T]:
         """A read of any form, decoded into `into` (`bytes` gives the body as it is)."""
-        body, origin = await self.read_bytes(request)
+        key = self._key(request)
+        body, origin = await self._shared(request, key)
         if into is bytes:
             return Answer(value=body, origin=origin)  # type: ignore[arg-type]
-        return Answer(value=self.decoded(body, into, at=request.url.path), origin=origin)
+        try:
+            return Answer(value=self.decoded(body, into, at=request.url.path), origin=origin)
+        except BadPayload:
+            self.last_good.drop(key)  # it was not good
+            raise
 
     async def read_bytes(self, request: httpx.Request) -> tuple[bytes, Origin]:
         """The body of a read and its origin: fresh, shared with an identical call, or the last good one."""
-        key = self._key(request)
+        return await self._shared(request, self._key(request))
+
+    async def _shared(self, request: httpx.Request, key: str) -> tuple[bytes, Origin]:
         flight = self._flights.get(key)
-        if flight is None or flight.done():
-            flight = asyncio.create_task(self._read(request, key))
-            self._flights[key] = flight
-            flight.add_done_callback(lambda task: self._landed(key, task))
-        waiters = getattr(flight, "waiters", 0) + 1
-        flight.waiters = waiters  # type: ignore[attr-defined]
+        if flight is None:
+            flight = self._flights[key] = _Flight(asyncio.create_task(self._read(request, key)))
+            flight.task.add_done_callback(partial(self._landed, key, flight))
+        flight.waiters += 1
         try:
-            body, as_of = await asyncio.shield(flight)
+            body, as_of = await asyncio.shield(flight.task)
         except asyncio.CancelledError:
-            flight.waiters -= 1  # type: ignore[attr-defined]
-            if flight.waiters == 0:  # type: ignore[attr-defined]
-                flight.cancel()  # nobody waits any more: close the vendor's connection
+            flight.waiters -= 1
+            task = asyncio.current_task()
+            if flight.task.cancelled() and task is not None and not task.cancelling():
+                self._raise_closed()
+            if flight.waiters == 0:
+                self._landed(key, flight)  # who comes now must not share a call that is being given up
+                flight.task.cancel()  # nobody waits any more: close the vendor's connection
             raise
         except VendorDown as error:
             good = self.last_good.get(key)
@@ -286,10 +217,17 @@ class Api:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Request:
-        """A request below the base URL. `path` is already percent-encoded (see `segment`)."""
+        """A request below the base URL. `path` is already percent-encoded (see `segment`); it may hold a query, to
+        which `params` are added, or be a whole address at the same host, as the links in vendors' answers are.
+
+        Raises `BadPayload` for an address at another host (credentials would go there), `BadRequest` for one that
+        cannot be written.
+        """
         url = path if path.startswith(("http://", "https://")) else self.base_url + path
-        if isinstance(params, str):
-            url, params = (f"{url}?{params}" if params else url), None
+        pairs: Any = params
+        query = params if isinstance(params, str) else str(httpx.QueryParams(pairs)) if params else ""
+        if query:
+            url += ("&" if "?" in url else "?") + query
         sent = {**self.headers, **(headers or {})}
         if json is not None:
             content = msgspec.json.encode(json)
@@ -297,8 +235,21 @@ class Api:
         sent.setdefault("Accept", "application/json")
         sent.setdefault("User-Agent", "crossdock")
         sent.setdefault("Accept-Encoding", "gzip, deflate")
-        pairs: Any = params
-        return httpx.Request(method, url, params=pairs, content=content, headers=sent)
+        try:
+            request = httpx.Request(method, url, content=content, headers=sent)
+        except (httpx.InvalidURL, UnicodeEncodeError):
+            raise BadRequest(
+                f"{self.integration.key}: the address or a header of a call cannot be written; it is too long or "
+                "holds characters that no HTTP request can",
+                integration=self.integration.key,
+            ) from None
+        if url is path and self._home is not None and _place(request.url) != self._home:
+            raise BadPayload(
+                f"{self.integration.key}: the vendor gave a link to another host than its own; it is not followed",
+                path="$",
+                integration=self.integration.key,
+            )
+        return request
 
     def origin(self, as_of: datetime | None = None, *, stale: bool = False) -> Origin:
         """The origin of records read at `as_of` (default: now)."""
@@ -320,11 +271,14 @@ class Api:
             raise
 
     async def aclose(self) -> None:
-        """Cancels what is in flight and closes the connections."""
-        flights = [task for task in self._flights.values() if not task.done()]
+        """Cancels what is in flight and closes the connections; later calls are refused."""
+        self._closed = True
+        flights = [flight.task for flight in self._flights.values()]
         for task in flights:
             task.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
+        if isinstance(self.auth, RenewingAuth):
+            await self.auth.aclose()
         if self._owns_transport and self._transport is not None:
             await self._transport.aclose()
             self._transport = None
@@ -332,74 +286,46 @@ class Api:
     # --- inside
 
     def _key(self, request: httpx.Request) -> str:
-        text = f"{request.method} {request.url} {request.headers.get('accept', '')} ".encode()
-        return hashlib.blake2b(text + request.content, digest_size=16).hexdigest()
+        """Equal for calls that mean the same. Headers count: a language, a tenant, somebody's own credential."""
+        said = hashlib.blake2b(f"{request.method} {request.url}\0".encode(), digest_size=16)
+        for name, value in request.headers.raw:
+            said.update(name.lower() + b":" + value + b"\0")
+        said.update(request.content)
+        return said.hexdigest()
 
-    def _landed(self, key: str, task: asyncio.Task[tuple[bytes, datetime]]) -> None:
-        if self._flights.get(key) is task:
+    def _landed(self, key: str, flight: _Flight, _task: object = None) -> None:
+        if self._flights.get(key) is flight:
             del self._flights[key]
-        if not task.cancelled():
-            task.exception()  # its waiters may all be gone
+        if flight.task.done() and not flight.task.cancelled():
+            flight.task.exception()  # its waiters may all be gone
 
     async def _read(self, request: httpx.Request, key: str) -> tuple[bytes, datetime]:
-        response = await self._attempts(request, repeatable=True)
+        try:
+            response = await self._attempts(request, repeatable=True)
+        except VendorDown:
+            raise
+        except VendorError:
+            self.last_good.drop(key)  # the vendor says that it is gone, or not for us: the old answer is no longer true
+            raise
         as_of = self.services.clock.now()
         self.last_good.put(key, response.content, as_of)
         return response.content, as_of
 
-    async def _attempts(self, request: httpx.Request, *, repeatable: bool) -> httpx.Response:
-        clock = self.services.clock
-        deadline = clock.monotonic() + self.integration.deadline_seconds
-        attempt = 0
-        while True:
-            attempt += 1
-            if not self.breaker.admit():
-                raise CircuitOpen(
-                    f"{self.integration.key} failed {self.breaker.failures} times in a row and is left alone "
-                    f"for {self.breaker.seconds_left():.0f} s",
-                    integration=self.integration.key,
-                    retry_after=self.breaker.seconds_left(),
-                )
-            try:
-                response = await self._once(request, deadline)
-            except VendorDown as error:
-                throttled = isinstance(error, RateLimited)
-                if throttled:
-                    self.breaker.abandon()  # it answers: no outage
-                    self.rate.hold(min(error.retry_after or 1.0, 60.0))
-                elif self.breaker.failed():
-                    self.services.log.warning(
-                        "vendor.unavailable",
-                        integration=self.integration.key,
-                        status=error.status,
-                        request_id=error.request_id,
-                        error=error.message,
-                    )
-                self.services.metrics.breaker(self.integration.key, self.breaker.state.value)
-                pause = error.retry_after
-                if pause is None:
-                    pause = min(2.0, 0.2 * 2 ** (attempt - 1)) * (0.75 + random.random() / 2)
-                left = deadline - clock.monotonic()
-                if not repeatable or attempt >= ATTEMPTS or pause > min(left, LONGEST_PAUSE):
-                    raise
-                reading = current_reading.get()
-                if reading is not None:
-                    reading.retries += 1
-                await clock.sleep(pause)
-            except VendorError:
-                self._well_again()  # the vendor is there; it said no
-                raise
-            except BaseException:  # cancelled, or a bug: the half-open breaker must let another try
-                self.breaker.abandon()
-                raise
-            else:
-                self._well_again()
-                return response
+    def _raise_closed(self) -> NoReturn:
+        raise VendorDown(f"{self.integration.key}: the integration is closed", integration=self.integration.key)
 
-    def _well_again(self) -> None:
-        if self.breaker.succeeded():
-            self.services.log.info("vendor.available", integration=self.integration.key)
-            self.services.metrics.breaker(self.integration.key, self.breaker.state.value)
+    async def _attempts(self, request: httpx.Request, *, repeatable: bool) -> httpx.Response:
+        if self._calls >= MAX_CALLS:
+            raise Busy(
+                f"{self.integration.key}: {self._calls} calls are under way already; this one was not sent",
+                integration=self.integration.key,
+                retry_after=1.0,
+            )
+        self._calls += 1
+        try:
+            return await attempts(self, lambda deadline: self._once(request, deadline), repeatable=repeatable)
+        finally:
+            self._calls -= 1
 
     async def _once(self, request: httpx.Request, deadline: float) -> httpx.Response:
         clock = self.services.clock
@@ -408,15 +334,10 @@ class Api:
         try:
             try:
                 async with asyncio.timeout(max(0.0, deadline - started)):
-                    await self.rate.wait()
                     response = await self._signed(request)
             except TimeoutError:
-                raise TimedOut(
-                    f"{self.integration.key}: no answer to {request.method} {redaction.url(str(request.url))} "
-                    f"within {self.integration.deadline_seconds:g} s",
-                    integration=self.integration.key,
-                ) from None
-            outcome = (self.explain(response) if self.explain else None) or by_status(response)
+                raise self._late(request) from None
+            outcome = (self.explain(response) if self.explain else None) or by_status(response, now=clock.now())
             outcome_name = outcome.kind.value
             raise_for(outcome, request, response, self.integration.key)
             return response
@@ -443,126 +364,99 @@ class Api:
             await flow.aclose()
 
     async def exchange(self, request: httpx.Request) -> httpx.Response:
-        """One request on the wire, as it is; the whole body read. Raises `VendorDown` when there is no
-        whole answer, `BadPayload` when it is too long."""
+        """One request on the wire, as it is; the whole body read, within the deadline. Raises `VendorDown` when there
+        is no whole answer, `BadPayload` when it is too long."""
+        if self._closed:
+            self._raise_closed()
         if self._transport is None:
             self._transport = real_transport(self._tls)
         reading = current_reading.get()
         if reading is not None:
             reading.calls += 1
+        request.headers.setdefault("User-Agent", "crossdock")
+        request.headers.setdefault("Accept-Encoding", "gzip, deflate")
         if self.cookies is not None:
             request.headers.pop("cookie", None)
             self.cookies.set_cookie_header(request)
         limit = self.integration.deadline_seconds
         request.extensions["timeout"] = {"connect": limit, "read": limit, "write": limit, "pool": limit}
-        where = f"{request.method} {redaction.url(str(request.url))}"
+        raw: httpx.Response | None = None
         try:
-            raw = await self._transport.handle_async_request(request)
-            raw.request = request
-            try:
-                chunks, size = [], 0
-                async for chunk in raw.aiter_raw():
-                    size += len(chunk)
-                    if size > MAX_BODY:
-                        raise BadPayload(
-                            f"{self.integration.key}: the answer to {where} is longer than {MAX_BODY >> 20} MiB",
-                            path="$",
-                            integration=self.integration.key,
-                        )
-                    chunks.append(chunk)
-            finally:
-                await raw.aclose()
-            body = b"".join(chunks)
-            # A second response decodes the content coding, and checks it
-            response = httpx.Response(
-                raw.status_code, headers=_without_length(raw.headers), content=body, request=request
-            )
-        except httpx.TimeoutException as error:
-            if (broken := _broken(error)) is not None:
-                raise VendorDown(
-                    f"{self.integration.key}: {where} failed: {broken}", integration=self.integration.key
-                ) from error
-            raise TimedOut(
-                f"{self.integration.key}: no answer to {where} in time", integration=self.integration.key
-            ) from error
+            async with asyncio.timeout(limit):
+                raw = await self._transport.handle_async_request(request)
+                raw.request = request
+                try:
+                    body = await read_body(raw, MAX_BODY)
+                finally:
+                    await raw.aclose()
+        except TooLong:
+            self._raise_unreadable(request, raw, f"is longer than {MAX_BODY >> 20} MiB")
+        except UnknownCoding as coding:
+            self._raise_unreadable(request, raw, f"is packed as {str(coding)!r}, which was not asked for")
+        except Broken as fault:
+            raise self._down(request, raw, str(fault)) from None
+        except TimeoutError:
+            raise self._late(request) from None
         except (httpx.HTTPError, OSError, aiohttp.ClientError) as error:
-            raise VendorDown(
-                f"{self.integration.key}: {where} failed: {_reason(error)}", integration=self.integration.key
-            ) from error
-        expected = raw.headers.get("content-length", "")
-        if expected.isdigit() and request.method != "HEAD" and int(expected) != len(body):
-            raise VendorDown(
-                f"{self.integration.key}: the answer to {where} broke off after {len(body)} of {expected} bytes",
-                integration=self.integration.key,
-                status=raw.status_code,
-                request_id=request_id(response),
-            )
+            reason = failure(error)
+            raise (self._late(request) if reason is None else self._down(request, raw, reason)) from fit_to_chain(error)
+        told = [each for each in raw.headers.raw if each[0].lower() not in _OF_THE_WIRE]
+        response = httpx.Response(raw.status_code, headers=told, content=body, request=request)
         if self.cookies is not None:
             self.cookies.extract_cookies(response)
+            if len(self.cookies.jar) > MAX_COOKIES:
+                self.cookies.clear()  # no vendor means that many; a new session is cheaper than endless memory
         return response
 
+    def _late(self, request: httpx.Request) -> TimedOut:
+        return TimedOut(
+            f"{self.integration.key}: no answer to {_call(request)} within {self.integration.deadline_seconds:g} s",
+            integration=self.integration.key,
+        )
 
-def _without_length(headers: httpx.Headers) -> list[tuple[str, str]]:
-    return [(name, value) for name, value in headers.multi_items() if name.lower() != "content-length"]
+    def _down(self, request: httpx.Request, raw: httpx.Response | None, reason: str) -> VendorDown:
+        return VendorDown(
+            f"{self.integration.key}: {_call(request)} failed: {reason}",
+            integration=self.integration.key,
+            status=None if raw is None else raw.status_code,
+            request_id=None if raw is None else request_id(raw),
+        )
+
+    def _raise_unreadable(self, request: httpx.Request, raw: httpx.Response | None, fault: str) -> NoReturn:
+        raise BadPayload(
+            f"{self.integration.key}: the answer to {_call(request)} {fault}",
+            path="$",
+            integration=self.integration.key,
+            status=None if raw is None else raw.status_code,
+            request_id=None if raw is None else request_id(raw),
+        ) from None
 
 
-def _broken(error: httpx.TimeoutException) -> str | None:
-    """httpx-aiohttp calls every broken connection a timeout: what it really was; null for a timeout."""
-    cause = error.__cause__
-    if not isinstance(cause, aiohttp.ClientConnectionError) or isinstance(cause, TimeoutError):
+_OF_THE_WIRE = frozenset({b"content-length", b"content-encoding", b"transfer-encoding"})
+"""Headers of an answer that are no longer true of its body once it is read and unpacked."""
+
+
+def _call(request: httpx.Request) -> str:
+    return f"{request.method} {redaction.url(str(request.url))}"
+
+
+def _place(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
+
+
+def _home(base_url: str) -> tuple[str, str, int | None] | None:
+    """Where the vendor is; null when there is no base URL. Raises `ValueError`."""
+    if not base_url:
         return None
-    return "cannot connect" if isinstance(cause, aiohttp.ClientConnectorError) else "the connection broke off"
-
-
-def _reason(error: Exception) -> str:
-    """The class of the fault in words; its text may hold addresses and credentials."""
-    names: dict[type[Exception], str] = {
-        httpx.ConnectError: "cannot connect",
-        httpx.RemoteProtocolError: "the connection broke off",
-        httpx.ReadError: "the connection broke off",
-        httpx.DecodingError: "the compressed answer is damaged",
-    }
-    return names.get(type(error), type(error).__name__)
-
-
-def raise_for(outcome: Outcome, request: httpx.Request, response: httpx.Response, integration: str) -> None:
-    """Raises the error that the outcome stands for; returns for OK."""
-    if outcome.kind is OutcomeKind.OK:
-        return
-    status, call_id = response.status_code, request_id(response)
-    said = f": {redaction.text(outcome.message)}" if outcome.message else ""
-    if outcome.code:
-        said = f" ({outcome.code}){said}"
-    text = (
-        f"{integration}: {request.method} {redaction.url(str(request.url))} answered {status}, "
-        f"{outcome.kind.value}{said}"
-    )
-    facts: dict[str, Any] = {
-        "integration": integration,
-        "status": status,
-        "request_id": call_id,
-        "vendor_code": outcome.code,
-    }
-    match outcome.kind:
-        case OutcomeKind.THROTTLED:
-            raise RateLimited(text, retry_after=outcome.retry_after, **facts)
-        case OutcomeKind.DOWN:
-            raise VendorDown(text, retry_after=outcome.retry_after, **facts)
-        case OutcomeKind.NONSENSE:
-            raise BadPayload(text, path="$", **facts)
-        case kind:
-            raise _ERRORS[kind](text, **facts)
-
-
-_ERRORS: dict[OutcomeKind, type[VendorError]] = {
-    OutcomeKind.AUTH_EXPIRED: SessionExpired,
-    OutcomeKind.AUTH_FAILED: AuthFailed,
-    OutcomeKind.DENIED: PermissionDenied,
-    OutcomeKind.ABSENT: NotFound,
-    OutcomeKind.CONFLICT: Conflict,
-    OutcomeKind.REJECTED: Rejected,
-    OutcomeKind.BAD_REQUEST: BadRequest,
-}
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL:
+        raise ValueError(
+            "base_url cannot be read as an address; write https://host or https://host:port/path"
+        ) from None
+    if url.userinfo:
+        raise ValueError("base_url must hold no user and password; give them as credentials")
+    return _place(url)
 
 
 def segment(text: str) -> str:

@@ -13,11 +13,15 @@ from unified.values import System, Value
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a vendor sent: an answer, a webhook, a frame. Header names are lower case."""
+    """Something that a vendor sent: an answer, a webhook, a frame. Header names are lower case.
+
+    `target` is the request target of a webhook as it came, path and query, still percent-encoded; empty for all else.
+    """
 
     body: bytes
     status: int = 200
     headers: dict[str, str] = {}
+    target: str = ""
 
     @property
     def content_type(self) -> str:

@@ -29,7 +29,9 @@ async def pages(fetch: Callable[[str | None], Awaitable[SourcePage[R]]]) -> Asyn
 
 
 def blocks(keys: Sequence[K], size: int) -> Iterator[Sequence[K]]:
-    """The keys in blocks of at most `size`, in order."""
+    """The keys in blocks of at most `size`, in order. Raises `ValueError` for a size below 1, which would lose them."""
+    if size < 1:
+        raise ValueError(f"blocks of {size} keys cannot be made")
     for start in range(0, len(keys), size):
         yield keys[start : start + size]
 

@@ -12,11 +12,13 @@ For every kind of record there are two methods, named by the plural of the kind:
 All raise `VendorError`s only.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import msgspec
 
+from connectors.kit.decode import unknown_codes
+from connectors.kit.health import Health
 from connectors.kit.integration import Integration, Origin
 from connectors.kit.manifest import Manifest, Payload
 from connectors.kit.services import Services
@@ -68,10 +70,15 @@ class Connector:
     def __init__(self, integration: Integration, services: Services) -> None:
         self.integration = integration
         self.services = services
+        services.metrics.unknown_codes(unknown_codes)
 
     async def check(self) -> str:
         """One cheap signed call: what answered, in words (`Traccar 6.14`). Raises `VendorError`."""
         return self.manifest.title
+
+    def health(self) -> Health:
+        """How the vendor has been answering since the process started; costs no call."""
+        return self.services.vitals.of(self.integration.key)
 
     async def aclose(self) -> None:
         """Closes connections and cancels what is in flight."""
@@ -307,11 +314,60 @@ class WebhookReceiver(Protocol):
         ...
 
 
+class Package(Protocol):
+    """One request that holds many documents, read as it arrives."""
+
+    def feed(self, chunk: bytes) -> Sequence[Raw]:
+        """The deliveries that this part of the body completes. Raises `BadPayload`."""
+        ...
+
+    def close(self) -> Sequence[Raw]:
+        """Those that its end completes. Raises `BadPayload` for a body that breaks off."""
+        ...
+
+    def answer(self) -> Payload:
+        """What to answer once all of them are kept."""
+        ...
+
+
+@runtime_checkable
+class PackageReceiver(WebhookReceiver, Protocol):
+    """A receiver whose requests may be long: `verify` looks at headers only, and the body is never in memory whole.
+
+    What came before a fault may have been kept: the sender's repetition is told by the deliveries' ids.
+    """
+
+    def package(self, payload: Payload) -> Package:
+        """For a request with these headers; its body is empty here."""
+        ...
+
+
 @runtime_checkable
 class EventStream(Protocol):
     def stream(self) -> AsyncIterator[Raw]:
         """What the vendor's socket brings, for ever: reconnects by itself with growing pauses, fills the gap
         after a reconnect where the vendor has a way, and raises only what a person must mend (`AuthFailed`)."""
+        ...
+
+
+@runtime_checkable
+class Confirming(EventStream, Protocol):
+    """A stream of senders that forget what they sent once it is acknowledged: devices that connect to us."""
+
+    def kept(self, raws: Sequence[Raw]) -> None:
+        """These are safe and may be acknowledged. Whoever calls it once, before the stream begins and with nothing,
+        goes on calling it for all that the stream brings; where nobody does, they are acknowledged as they come."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """Knows its records from what came over its stream only, and must be told what it knew before a restart."""
+
+    remembers: ClassVar[records.Kind]
+
+    def remember(self, known: Iterable[Record]) -> None:
+        """Records of the kind and of this integration as the store has them. Called once, before the stream begins."""
         ...
 
 

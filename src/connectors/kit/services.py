@@ -3,11 +3,14 @@
 import asyncio
 import contextvars
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
 import httpx
+
+from connectors.kit.health import Vitals
 
 
 class Clock(Protocol):
@@ -40,6 +43,11 @@ class Metrics(Protocol):
 
     def unknown_value(self, integration: str, field: str, value: str) -> None: ...
 
+    def unknown_codes(self, read: Callable[[], Iterable[tuple[str, str, str, int]]]) -> None:
+        """Has the counts of codes that no table knows read from now on: system, field, code, times. Giving the same
+        function again changes nothing."""
+        ...
+
     def breaker(self, integration: str, state: str) -> None: ...
 
 
@@ -49,6 +57,8 @@ class NoMetrics:
     def vendor_call(self, integration: str, outcome: str, seconds: float) -> None: ...
 
     def unknown_value(self, integration: str, field: str, value: str) -> None: ...
+
+    def unknown_codes(self, read: Callable[[], Iterable[tuple[str, str, str, int]]]) -> None: ...
 
     def breaker(self, integration: str, state: str) -> None: ...
 
@@ -103,6 +113,8 @@ class Services:
     metrics: Metrics = field(default_factory=NoMetrics)
     log: Log = field(default_factory=NoLog)
     tokens: TokenStore = field(default_factory=MemoryTokens)
+    vitals: Vitals = field(default_factory=Vitals)
+    """How the integrations are doing; every way to a vendor notes into it."""
 
 
 @dataclass
@@ -114,6 +126,9 @@ class Reading:
     stale_as_of: datetime | None = None
     """Oldest read time among last good answers that stood in for the vendor."""
     stale_error: Exception | None = None
+    deadline: float | None = None
+    """When whoever reads will have stopped waiting, by the monotonic clock: a call gives up a little before it, so
+    that it is known to have failed and not only to have been cancelled."""
 
     def note_stale(self, as_of: datetime, error: Exception) -> None:
         if self.stale_as_of is None or as_of < self.stale_as_of:

@@ -4,12 +4,12 @@ import asyncio
 import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Final
 
 import msgspec
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from connectors.kit import redaction
 from connectors.kit.errors import AuthFailed, VendorDown
 from connectors.kit.integration import Integration
 from connectors.kit.services import Services
@@ -30,6 +30,16 @@ class Target(msgspec.Struct, frozen=True):
 
 
 Greet = Callable[[ClientConnection], Awaitable[None]]
+STEADY_SECONDS: Final = 30.0
+"""A connection that stood this long was a good one: after it the pauses begin anew. One that breaks at once does
+not count, or a vendor that opens and closes would be called twice a second for ever."""
+
+
+class _Connect(websockets.connect):
+    """Follows no redirect: credentials would go along."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
 
 
 async def listen(
@@ -47,11 +57,13 @@ async def listen(
     `silence_seconds` without a message means that the connection is dead. A refused handshake with status 401
     or 403 asks `target` for fresh credentials; the third such refusal in a row raises `AuthFailed`.
     """
-    again, failures, refusals = False, 0, 0
+    clock, key = services.clock, integration.key
+    again, told, failures, refusals = False, False, 0, 0
     while True:
+        opened_at: float | None = None
         try:
             goal = await target()
-            async with websockets.connect(
+            async with _Connect(
                 goal.url,
                 additional_headers=dict(goal.headers),
                 ssl=goal.tls,
@@ -64,10 +76,11 @@ async def listen(
                 proxy=None,
             ) as socket:
                 if greet is not None:
-                    await greet(socket)
-                if failures:
-                    services.log.info("vendor.socket_open", integration=integration.key)
-                failures = refusals = 0
+                    async with asyncio.timeout(integration.deadline_seconds):
+                        await greet(socket)
+                if told:
+                    services.log.info("vendor.socket_open", integration=key)
+                told, refusals, opened_at = False, 0, clock.monotonic()
                 yield Opened(again)
                 again = True
                 while True:
@@ -79,17 +92,26 @@ async def listen(
             refusals = refusals + 1 if status in (401, 403) else 0
             if refusals >= 3:
                 raise AuthFailed(
-                    f"{integration.key}: the vendor's socket refuses the credentials (HTTP {status})",
-                    integration=integration.key,
+                    f"{key}: the vendor's socket refuses the credentials (HTTP {status})",
+                    integration=key,
                     status=status,
                 ) from None
             reason = f"HTTP {status}"
+        except websockets.ConnectionClosed as error:
+            reason = f"closed with code {error.rcvd.code}" if error.rcvd else "the connection broke off"
         except TimeoutError:
-            reason = f"silent for {silence_seconds:g} s"
+            reason = (
+                f"silent for {silence_seconds:g} s"
+                if opened_at is not None
+                else f"not open within {integration.deadline_seconds:g} s"
+            )
         except (websockets.WebSocketException, OSError, VendorDown) as error:
-            reason = redaction.text(f"{type(error).__name__}")
+            reason = type(error).__name__  # its text may hold the address, and a token in it
+        if opened_at is not None and clock.monotonic() - opened_at >= STEADY_SECONDS:
+            failures = 0
         failures += 1
-        if failures == 1:
-            services.log.warning("vendor.socket_lost", integration=integration.key, reason=reason)
+        if not told:
+            services.log.warning("vendor.socket_lost", integration=key, reason=reason)
+            told = True
         pause = min(longest_pause, 0.5 * 2 ** min(failures - 1, 10)) * (0.75 + random.random() / 2)
-        await services.clock.sleep(pause)
+        await clock.sleep(pause)

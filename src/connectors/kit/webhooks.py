@@ -20,6 +20,7 @@ def verify_hex_sha256(body: bytes, given: str | None, keys: list[Secret], *, pre
         if not key:
             continue
         expected = hmac.new(key.reveal().encode(), body, hashlib.sha256).hexdigest()
-        matched |= hmac.compare_digest(expected.encode(), text.encode())
+        # all keys are tried, and as bytes: a text with other characters than ASCII would raise
+        matched |= hmac.compare_digest(expected.encode(), text.encode(errors="replace"))
     if not matched:
         raise SignatureInvalid("the webhook's signature does not hold; nothing of it was believed")

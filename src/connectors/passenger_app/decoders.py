@@ -1,13 +1,12 @@
 """The kinds of payload that Uber sends, each with its reader; the live path uses the same."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-
-import msgspec
 
 from connectors.kit import decode
 from connectors.kit.integration import Origin
 from connectors.kit.manifest import Decoded, Decoder, Payload
+from connectors.kit.reading import having, reading, top_names
 from connectors.passenger_app import gtfs, mapping, older, push, webhook, wire
 from unified.values import Value
 
@@ -27,7 +26,7 @@ class TripNotice(Value, frozen=True, kw_only=True):
 
 def read_trips(payload: Payload) -> list[wire.Trip]:
     """The trips of either answer. Raises `BadPayload`."""
-    if "trips" in _keys(payload):
+    if "trips" in top_names(payload.body):
         return decode.json(payload.body, wire.TripPage).trips
     return [decode.json(payload.body, wire.Trip)]
 
@@ -38,17 +37,16 @@ def records_of(trips: list[wire.Trip], origin: Origin) -> Iterable[Decoded]:
     yield from (car for car in mapping.vehicles(trips, origin).values() if car.position is not None)
 
 
-def _page(payload: Payload, origin: Origin) -> Iterable[Decoded]:
-    return records_of(decode.json(payload.body, wire.TripPage).trips, origin)
+def _page(answer: wire.TripPage, origin: Origin) -> Iterable[Decoded]:
+    return records_of(answer.trips, origin)
 
 
-def _trip(payload: Payload, origin: Origin) -> Iterable[Decoded]:
-    return records_of([decode.json(payload.body, wire.Trip)], origin)
+def _trip(answer: wire.Trip, origin: Origin) -> Iterable[Decoded]:
+    return records_of([answer], origin)
 
 
-def _estimates(payload: Payload, origin: Origin) -> Iterable[Decoded]:
-    given = decode.json(payload.body, wire.Estimates)
-    return [mapping.price_estimate(each, origin) for each in given.product_estimates]
+def _estimates(answer: wire.Estimates, origin: Origin) -> Iterable[Decoded]:
+    return [mapping.price_estimate(each, origin) for each in answer.product_estimates]
 
 
 def _notice(payload: Payload, _origin: Origin) -> Iterable[Decoded]:
@@ -66,20 +64,6 @@ def _feed(payload: Payload, origin: Origin) -> Iterable[Decoded]:
     return gtfs.read(payload.body, origin)
 
 
-def _keys(payload: Payload) -> frozenset[str]:
-    """Names at the top of a JSON object; empty for everything else."""
-    if payload.body.lstrip()[:1] != b"{":
-        return frozenset()
-    try:
-        return frozenset(msgspec.json.decode(payload.body, type=dict[str, msgspec.Raw]))
-    except (msgspec.DecodeError, RecursionError):
-        return frozenset()
-
-
-def _having(*names: str) -> Callable[[Payload], bool]:
-    return lambda payload: _keys(payload).issuperset(names)
-
-
 DECODERS: Sequence[Decoder] = (
     Decoder(
         name="gtfs-realtime",
@@ -91,83 +75,86 @@ DECODERS: Sequence[Decoder] = (
         name=WEBHOOK,
         description="Webhook of Guest Rides: a trip's status changed, its receipt is ready",
         read=_notice,
-        recognises=_having("event_id", "event_type"),
+        recognises=having("event_id", "event_type"),
     ),
     Decoder(
-        name=TRIPS, description="Answer of /v1/guests/trips: a page of trips", read=_page, recognises=_having("trips")
+        name=TRIPS,
+        description="Answer of /v1/guests/trips: a page of trips",
+        read=reading(wire.TripPage, _page),
+        recognises=having("trips"),
     ),
     Decoder(
         name="uber-receipt",
         description="Answer of .../receipt",
         read=older.receipt,
-        recognises=_having("request_id", "total_fare"),
+        recognises=having("request_id", "total_fare"),
     ),
     Decoder(
         name=TRIP,
         description="Answer of /v1/guests/trips/{request_id}, or a request of v1.2",
-        read=_trip,
-        recognises=_having("request_id", "status"),
+        read=reading(wire.Trip, _trip),
+        recognises=having("request_id", "status"),
     ),
     Decoder(
         name="uber-estimates",
         description="Answer of /v1/guests/trips/estimates",
-        read=_estimates,
-        recognises=_having("product_estimates"),
+        read=reading(wire.Estimates, _estimates),
+        recognises=having("product_estimates"),
     ),
     Decoder(
         name="uber-products",
         description="Products of v1.2",
         read=older.products,
-        recognises=_having("products"),
+        recognises=having("products"),
     ),
     Decoder(
         name="uber-price-estimates",
         description="Price estimates of v1.2",
         read=older.prices,
-        recognises=_having("prices"),
+        recognises=having("prices"),
     ),
     Decoder(
         name="uber-time-estimates",
         description="Pick-up times of v1.2",
         read=older.times,
-        recognises=_having("times"),
+        recognises=having("times"),
     ),
     Decoder(
         name="uber-fare-quote",
         description="Quote of v1.2: answer of /v1.2/requests/estimate",
         read=older.quote,
-        recognises=_having("fare", "pickup_estimate"),
+        recognises=having("fare", "pickup_estimate"),
     ),
     Decoder(
         name="uber-payment-methods",
         description="Payment methods of v1.2",
         read=older.methods,
-        recognises=_having("payment_methods"),
+        recognises=having("payment_methods"),
     ),
     Decoder(
         name="uber-token",
         description="Answer of the token endpoint; the token itself is left out",
         read=older.token,
-        recognises=_having("access_token", "token_type"),
+        recognises=having("access_token", "token_type"),
     ),
     Decoder(
         name="fcm-error",
         description="Refusal of a push notification by FCM",
         read=push.refused,
-        recognises=lambda payload: _keys(payload) == {"error"} and b'"details"' in payload.body,
+        recognises=lambda payload: top_names(payload.body) == {"error"} and b'"details"' in payload.body,
     ),
     Decoder(
         name="fcm-message",
         description="Push notification as FCM takes it; the device's token is left out",
         read=push.message,
-        recognises=lambda payload: _keys(payload) == {"message"} and b'"token"' in payload.body,
+        recognises=lambda payload: top_names(payload.body) == {"message"} and b'"token"' in payload.body,
     ),
     Decoder(
         name="uber-error",
         description="Error answer of Guest Rides or v1.2, surge among them",
         read=older.refusal,
         recognises=lambda payload: (
-            bool(_keys(payload) & {"errors", "code"}) and bool(_keys(payload) & {"message", "errors"})
+            bool(top_names(payload.body) & {"errors", "code"}) and bool(top_names(payload.body) & {"message", "errors"})
         ),
     ),
 )

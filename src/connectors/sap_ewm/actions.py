@@ -1,4 +1,4 @@
-"""The form of writes (V4 bound actions). Nothing here is called by reads; `session.Csrf` sends it."""
+"""The form of writes (V4 bound actions). Nothing here is called by reads; `kit.odata.Csrf` sends it."""
 
 from decimal import Decimal
 from typing import Any

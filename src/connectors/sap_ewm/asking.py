@@ -1,56 +1,15 @@
-"""From our filters and orders to `$filter` and `$orderby`: what the services can, and nothing that loses a row."""
+"""From our filters to `$filter`: what EWM's services can, and nothing that loses a row."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-import msgspec
-
 from connectors.kit.decode import Codes
-from connectors.sap_ewm.odata import Params, all_of, any_of, at_v2, spellings
+from connectors.kit.odata import Asked, item_spellings, spellings
 from unified import queries
 from unified.keys import Subject, canonical
-from unified.queries import OrderBy
 from unified.records import StockStatus, TaskStatus
 
 E = TypeVar("E", TaskStatus, StockStatus)
-
-
-class Column(msgspec.Struct, frozen=True):
-    """A field that the service sorts by. Where it may be empty, ascending order would put the empty ones first."""
-
-    name: str
-    may_be_empty: bool = False
-
-
-class Asked(msgspec.Struct, kw_only=True):
-    """The conditions of one list; `whole`: they say all that the filter says, so that the count is ours."""
-
-    conditions: list[str] = []
-    whole: bool = True
-
-    def one_of(self, name: str, values: Iterable[str] | None) -> None:
-        if values is not None:
-            self.conditions.append(any_of(name, values))
-
-    def since(self, name: str, moment: datetime | None) -> None:
-        """A superset: the service keeps seconds, we compare exactly."""
-        if moment is not None:
-            self.conditions.append(f"{name} ge {at_v2(moment)}")
-            self.whole = False
-
-    def until(self, name: str, moment: datetime | None) -> None:
-        if moment is not None:
-            self.conditions.append(f"{name} le {at_v2(moment)}")
-            self.whole = False
-
-    def params(self) -> Params:
-        return [("$filter", all_of(self.conditions))] if self.conditions else []
-
-    @property
-    def nothing(self) -> bool:
-        """Whether a condition allows no value at all: nothing to ask."""
-        return "()" in self.conditions
 
 
 def _start(query_filter: queries.Filter, only: Sequence[str], wanted: tuple[str, ...] | None, field: str) -> Asked:
@@ -84,12 +43,6 @@ def _numbers(name: str, number: str | None, asked: Asked, *widths: int) -> None:
     asked.whole = False
 
 
-def item_spellings(number: str) -> list[str]:
-    """How a system that spells products plainly may spell this one: numeric ones with or without their zeros."""
-    bare = canonical(Subject.ITEM, number)
-    return list(dict.fromkeys([number.strip(), *spellings(bare, 18)]))
-
-
 def _item(name: str, number: str | None, asked: Asked, plain: bool) -> None:
     if number is None:
         return
@@ -98,16 +51,20 @@ def _item(name: str, number: str | None, asked: Asked, plain: bool) -> None:
         asked.one_of(name, item_spellings(number))
 
 
-def orders(
-    query_filter: queries.OrderFilter, only: Sequence[str], *, number: str, partner: str, vehicle: str | None
-) -> Asked:
+def order_spellings(numbers: Sequence[str] | None, *widths: int) -> list[str] | None:
+    """How the numbers may be spelt; null unless they are all digits: other spellings cannot be told before they
+    are seen."""
+    bare = [canonical(Subject.ORDER, each) for each in numbers or ()]
+    if not bare or not all(each.isascii() and each.isdigit() for each in bare):
+        return None
+    return list(dict.fromkeys(way for each in bare for way in spellings(each, *widths)))
+
+
+def orders(query_filter: queries.OrderFilter, only: Sequence[str], *, partner: str, vehicle: str | None) -> Asked:
     """Heads of deliveries. Statuses and items are the lines', which a head cannot be asked for."""
     asked = _start(query_filter, only, query_filter.warehouses, "Warehouse")
     if query_filter.numbers is not None:
-        bare = [canonical(Subject.ORDER, each) for each in query_filter.numbers]
-        asked.whole = False
-        if all(each.isascii() and each.isdigit() for each in bare):
-            asked.one_of(number, [way for each in bare for way in spellings(each, 10, 35)])
+        asked.whole = False  # `order_spellings` has them: they may be too many for one call
     if query_filter.partner is not None:
         asked.one_of(partner, [query_filter.partner])
     asked.since("LastChangeDateTime", query_filter.updated_after)
@@ -127,6 +84,9 @@ def warehouse_orders(
 ) -> Asked:
     asked = _start(query_filter, only, query_filter.warehouses, "Warehouse")
     _codes(asked, "WarehouseOrderStatus", query_filter.statuses, statuses, {"A": TaskStatus.OPEN})
+    if query_filter.numbers is not None:
+        asked.whole = False
+        asked.one_of("WarehouseOrder", order_spellings(query_filter.numbers, 10))
     if query_filter.resource is not None:
         asked.one_of("ExecutingResource", [query_filter.resource])
     asked.since("LastChangeDateTime", query_filter.updated_after)
@@ -139,10 +99,11 @@ def warehouse_tasks(
     asked = _start(query_filter, only, query_filter.warehouses, "Warehouse")
     _codes(asked, "WarehouseTaskStatus", query_filter.statuses, statuses, {})
     if query_filter.warehouse_order_numbers is not None:
-        bare = [canonical(Subject.ORDER, each) for each in query_filter.warehouse_order_numbers]
         asked.whole = False
-        if all(each.isascii() and each.isdigit() for each in bare):
-            asked.one_of("WarehouseOrder", [way for each in bare for way in spellings(each, 10)])
+        asked.one_of("WarehouseOrder", order_spellings(query_filter.warehouse_order_numbers, 10))
+    if query_filter.order_numbers is not None:
+        asked.whole = False
+        asked.one_of("Delivery", order_spellings(query_filter.order_numbers, 10, 35))
     _numbers("Delivery", query_filter.order_number, asked, 10, 35)
     _item("ProductName", query_filter.item_number, asked, plain)
     if query_filter.resource is not None:
@@ -176,20 +137,3 @@ def balances(
     if query_filter.updated_after is not None:
         asked.whole = False
     return asked
-
-
-def order_by(
-    wanted: Sequence[OrderBy], columns: Mapping[str, Column], keys: Sequence[str], *, never_empty: frozenset[str]
-) -> tuple[str, bool]:
-    """`$orderby`, always down to the key so that pages are stable; and whether it is the order that was asked for.
-
-    `never_empty`: fields of which the filter leaves no empty ones.
-    """
-    terms: list[str] = []
-    for each in wanted:
-        column = columns.get(each.field)
-        if column is None or (column.may_be_empty and not each.descending and each.field not in never_empty):
-            return ",".join(keys), False
-        terms.append(f"{column.name} desc" if each.descending else column.name)
-    named = {term.split(" ")[0] for term in terms}
-    return ",".join([*terms, *(key for key in keys if key not in named)]), bool(wanted)

@@ -1,7 +1,7 @@
 """SAP EWM as a connector: deliveries, warehouse orders, tasks, available stock, storage bins; changes by polling."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, TypeVar
 
@@ -12,15 +12,32 @@ from connectors.kit.errors import AuthFailed
 from connectors.kit.http import Api
 from connectors.kit.integration import Integration, Origin
 from connectors.kit.manifest import Credential, Manifest, Payload
+from connectors.kit.odata import (
+    Asked,
+    BasicSession,
+    BearerSession,
+    Column,
+    Csrf,
+    OData,
+    Params,
+    Rows,
+    V2Entity,
+    all_of,
+    any_of,
+    at_v2,
+    blocks,
+    either,
+    item_spellings,
+    joined,
+    order_by,
+    parts,
+)
 from connectors.kit.protocols import Connector, Identity, Polled, Raw
 from connectors.kit.services import Services
 from connectors.sap_ewm import asking, entities, mapping, wire
-from connectors.sap_ewm.asking import Asked, Column
 from connectors.sap_ewm.decoders import decoders
 from connectors.sap_ewm.deliveries import Deliveries
 from connectors.sap_ewm.explain import explain
-from connectors.sap_ewm.odata import OData, Params, Rows, all_of, any_of, at_v2, blocks
-from connectors.sap_ewm.session import BasicSession, BearerSession, Csrf
 from connectors.sap_ewm.settings import Settings, rules_of
 from unified import queries, records
 from unified.events import Changed, Event
@@ -30,6 +47,8 @@ from unified.records import Record
 from unified.values import System
 
 R = TypeVar("R", bound=Record)
+PRODUCTS_MOST = 100_000
+"""Products whose spelling in stock is remembered."""
 
 
 class SapEwm(Connector):
@@ -48,7 +67,7 @@ class SapEwm(Connector):
             Credential(name="api_key", description="key of SAP's API sandbox (read-only)", required=False),
         ),
         settings=Settings,
-        batch_size=50,
+        batch_size=500,
         decoders=decoders(rules_of(Settings())),
         explain=explain,
         ground_truth=(
@@ -73,6 +92,7 @@ class SapEwm(Connector):
         client = self.settings.sap_client
         self._odata = OData(self.api, [("sap-client", client)] if client else [])
         self._deliveries = Deliveries(self._odata, self.settings, self.rules)
+        self._in_stock: set[str] = set()
         outbound, inbound = self._deliveries.services
         self._decoders = {each.name: each for each in decoders(self.rules, outbound.head, inbound.head)}
 
@@ -94,9 +114,10 @@ class SapEwm(Connector):
             return BasicSession(
                 secrets["user"].reveal(),
                 secrets["password"],
-                build=lambda *call: self.api.build(*call),
+                build=lambda *call, **more: self.api.build(*call, **more),
                 root=self.settings.v2_path + entities.ORDER_TASK + "/",
                 reset=self._reset,
+                integration=self.integration.key,
             )
         if "api_key" in secrets:
             return HeaderAuth("APIKey", secrets["api_key"])
@@ -214,13 +235,13 @@ class SapEwm(Connector):
 
     async def read_inventory_balances(self, ids: Sequence[str]) -> list[records.InventoryBalance]:
         """Asks for all stock of the products in their warehouses: fifteen key fields each would not fit a URL."""
-        keys = [key for key in (mapping.parts(each, len(wire.STOCK_KEY)) for each in ids) if key]
-        wanted = {mapping.joined(*key) for key in keys}
+        keys = [key for key in (parts(each, len(wire.STOCK_KEY)) for each in ids) if key]
+        wanted = {joined(*key) for key in keys}
         by_warehouse: dict[str, list[str]] = {}
         for key in keys:
             by_warehouse.setdefault(key[0], []).append(key[1])
         conditions = [
-            all_of([any_of("EWMWarehouse", [warehouse]), _either(block)])
+            all_of([any_of("EWMWarehouse", [warehouse]), either(block)])
             for warehouse, products in by_warehouse.items()
             for block in blocks([any_of("Product", [product]) for product in dict.fromkeys(products)])
         ]
@@ -245,11 +266,14 @@ class SapEwm(Connector):
         return self._page(page, sorted_, counted, lambda row, origin: mapping.balance(row, origin, self.rules))
 
     async def inventory_of_items(self, numbers: Sequence[str]) -> list[records.InventoryBalance]:
-        """One call per block of products; numeric ones are asked for with 18 digits, and bare."""
-        spelt = dict.fromkeys(way for number in numbers for way in asking.item_spellings(number))
+        """One call per block of products. One that was seen in stock is asked for as it is spelt there; other
+        numeric ones with 18 digits, and bare."""
+        spelt = dict.fromkeys(
+            way for number in numbers for way in ([number] if number in self._in_stock else item_spellings(number))
+        )
         warehouses = [any_of("EWMWarehouse", self.settings.warehouses)] if self.settings.warehouses else []
         conditions = [
-            all_of([*warehouses, _either(block)] if warehouses else [" or ".join(block)])
+            all_of([*warehouses, either(block)] if warehouses else [" or ".join(block)])
             for block in blocks([any_of("Product", [way]) for way in spelt])
         ]
         return await self._stock(conditions)
@@ -259,7 +283,14 @@ class SapEwm(Connector):
         answers = await asyncio.gather(
             *(self._odata.v4_all(path, wire.AvailableStock, [("$filter", each), order]) for each in conditions)
         )
+        self._remember(row.product for rows in answers for row, _ in rows)
         return [mapping.balance(row, origin, self.rules) for rows in answers for row, origin in rows]
+
+    def _remember(self, products: Iterable[str | None]) -> None:
+        """How stock spells a product: a product has one spelling there."""
+        for product in products:
+            if product and len(self._in_stock) < PRODUCTS_MOST:
+                self._in_stock.add(product)
 
     # --- what it knows, what changed
 
@@ -274,6 +305,7 @@ class SapEwm(Connector):
         for row, _ in await self._odata.v4_all(self.settings.v4_path + entities.STOCK, wire.AvailableStock, stock):
             if row.product and row.product not in seen:
                 seen.add(row.product)
+                self._remember([row.product])
                 yield Identity(subject=Subject.ITEM, number=row.product)
         tasks: Params = [
             ("$select", "Warehouse,WarehouseTask,WarehouseTaskItem,ProductName"),
@@ -365,12 +397,12 @@ class SapEwm(Connector):
         """All rows whose warehouse and key fields are those of the ids: one call per block, grouped by warehouse."""
         by_warehouse: dict[str, list[str]] = {}
         for each in dict.fromkeys(ids):
-            key = mapping.parts(each, 1 + len(fields))
+            key = parts(each, 1 + len(fields))
             if key:
                 terms = [any_of(name, [value]) for name, value in zip(fields, key[1:], strict=True)]
                 by_warehouse.setdefault(key[0], []).append(terms[0] if len(terms) == 1 else f"({all_of(terms)})")
         conditions = [
-            f"({all_of([any_of('Warehouse', [warehouse]), _either(block)])})"
+            f"({all_of([any_of('Warehouse', [warehouse]), either(block)])})"
             for warehouse, terms in by_warehouse.items()
             for block in blocks(terms)
         ]
@@ -412,7 +444,7 @@ class SapEwm(Connector):
         columns: dict[str, Column],
         keys: Sequence[str],
     ) -> tuple[Params, bool, bool]:
-        order, sorted_ = asking.order_by(query.order_by, columns, keys, never_empty=frozenset())
+        order, sorted_ = order_by(query.order_by, columns, keys)
         alone = asked.whole and (sorted_ or not query.order_by)
         # what the caller filters or sorts by himself is better read in large pages
         rows = query.limit if alone else max(query.limit, self.settings.page_rows)
@@ -428,10 +460,6 @@ class SapEwm(Connector):
         )
 
 
-def _either(conditions: Sequence[str]) -> str:
-    return conditions[0] if len(conditions) == 1 else f"({' or '.join(conditions)})"
-
-
 def _raw(row: Any, decoder: str) -> Raw:
     """One changed thing as the vendor sent it, as far as we know its fields."""
     keys = {
@@ -441,9 +469,9 @@ def _raw(row: Any, decoder: str) -> Raw:
         wire.InboundHead: ("inbound_delivery",),
     }
     names = next(names for kind, names in keys.items() if isinstance(row, kind))
-    key = mapping.joined(*(getattr(row, name) for name in names))
+    key = joined(*(getattr(row, name) for name in names))
     return Raw(
         delivery_id=f"{decoder}/{key}@{row.last_change_date_time}",
         decoder=decoder,
-        payload=Payload(body=msgspec.json.encode(wire.V2Entity(d=row)), headers={"content-type": "application/json"}),
+        payload=Payload(body=msgspec.json.encode(V2Entity(d=row)), headers={"content-type": "application/json"}),
     )

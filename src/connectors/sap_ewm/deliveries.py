@@ -2,19 +2,35 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from functools import cmp_to_key
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 import msgspec
 
 from connectors.kit.integration import Origin
+from connectors.kit.odata import (
+    Asked,
+    Column,
+    Expanded,
+    OData,
+    Params,
+    Part,
+    Rows,
+    all_of,
+    any_of,
+    blocks,
+    either,
+    item_spellings,
+    literal,
+    merged,
+    order_by,
+    parts,
+)
 from connectors.sap_ewm import asking, mapping, wire
-from connectors.sap_ewm.asking import Asked, Column
-from connectors.sap_ewm.odata import OData, Params, Rows, all_of, any_of, blocks, literal
 from connectors.sap_ewm.settings import Rules, Settings
 from unified import queries
-from unified.queries import ListQuery, OrderBy, SourcePage
+from unified.queries import ListQuery, SourcePage
 from unified.records import Order, OrderKind, OrderStatus
 
 
@@ -91,7 +107,7 @@ class Deliveries:
         """One call per service that is named (two where lines come by `filter`)."""
         wanted: dict[str, list[str]] = {}
         for each in ids:
-            found = mapping.parts(each, 2)
+            found = parts(each, 2)
             if found:
                 wanted.setdefault(found[0], []).append(found[1])
         calls = [
@@ -117,10 +133,14 @@ class Deliveries:
         chosen = [each for each in self.services if kinds is None or each.order_kind in kinds]
         if not chosen:
             return SourcePage(records=[], total=0)
+        numbers = asking.order_spellings(query.filter.numbers, 10, 35)
+        if numbers is not None:
+            return SourcePage(records=await self._numbered(chosen, query, numbers))
         if len(chosen) > 1 and query.order_by:
             asked = [self._asked(service, query) for service in chosen]
             if all(sorted_ for _, _, sorted_ in asked):
-                return await self._merged(chosen, query, cursor)
+                slices = [Part(each.prefix, partial(self._slice, each, query)) for each in chosen]
+                return await merged(slices, query.order_by, cursor)
         prefix, _, inner = (cursor or "").partition("?")
         index = next((place for place, each in enumerate(chosen) if each.prefix == prefix), 0)
         service = chosen[index]
@@ -147,6 +167,19 @@ class Deliveries:
             sorted=sorted_ and len(chosen) == 1,
         )
 
+    async def _numbered(
+        self, chosen: Sequence[Service], query: ListQuery[queries.OrderFilter], numbers: Sequence[str]
+    ) -> list[Order]:
+        """All of the numbers at once, in as many calls as their conditions need URLs."""
+        asked = {each.prefix: self._asked(each, query)[0] for each in chosen}
+        calls = [
+            self._read(service, [all_of([*asked[service.prefix].conditions, either(block)])])
+            for service in chosen
+            if not asked[service.prefix].nothing
+            for block in blocks([any_of(service.key, [number]) for number in numbers])
+        ]
+        return [order for orders in await asyncio.gather(*calls) for order in orders]
+
     def _by_items(self, query: ListQuery[queries.OrderFilter]) -> list[str]:
         """What the filter says of items: a head cannot be asked for it, but its items can."""
         conditions = []
@@ -154,7 +187,7 @@ class Deliveries:
         if statuses is not None and set(statuses) <= {OrderStatus.OPEN, OrderStatus.IN_PROGRESS}:
             conditions.append("CompletionStatus ne '9'")
         if query.filter.item_number is not None and self._settings.plain_numbers:
-            conditions.append(any_of("Product", asking.item_spellings(query.filter.item_number)))
+            conditions.append(any_of("Product", item_spellings(query.filter.item_number)))
         return conditions
 
     async def _through_items(
@@ -193,28 +226,6 @@ class Deliveries:
         after = urlencode({"after": keys[-1]}) if keys and items.next else None
         return [order for found in heads for order in found], after
 
-    async def _merged(
-        self, chosen: Sequence[Service], query: ListQuery[queries.OrderFilter], cursor: str | None
-    ) -> SourcePage[Order]:
-        """A page of both by `$skip`: rows are taken while it is sure that the other service has none before them."""
-        skips = {name: int(value[0]) for name, value in parse_qs(cursor or "", strict_parsing=bool(cursor)).items()}
-        pages = await asyncio.gather(*(self._slice(service, query, skips.get(service.prefix, 0)) for service in chosen))
-        rank = cmp_to_key(_comparison(query.order_by))
-        heads = [list(rows) for rows, _ in pages]
-        taken = [0] * len(chosen)
-        merged: list[Order] = []
-        while True:
-            open_ = [n for n, rows in enumerate(heads) if taken[n] < len(rows)]
-            blocked = any(taken[n] >= len(rows) and pages[n][1] for n, rows in enumerate(heads))
-            if not open_ or blocked:
-                break
-            best = min(open_, key=lambda n: rank(heads[n][taken[n]]))
-            merged.append(heads[best][taken[best]])
-            taken[best] += 1
-        more = any(taken[n] < len(heads[n]) or pages[n][1] for n in range(len(chosen)))
-        after = {each.prefix: skips.get(each.prefix, 0) + taken[n] for n, each in enumerate(chosen)}
-        return SourcePage(records=merged, next=urlencode(after) if more else None, sorted=True)
-
     async def _slice(
         self, service: Service, query: ListQuery[queries.OrderFilter], skip: int
     ) -> tuple[list[Order], bool]:
@@ -229,12 +240,11 @@ class Deliveries:
         asked = asking.orders(
             query.filter,
             self._settings.warehouses,
-            number=service.key,
             partner=service.partner,
             vehicle=self._settings.vehicle_field,
         )
         bounded = query.filter.planned_after is not None or query.filter.planned_before is not None
-        order, sorted_ = asking.order_by(
+        order, sorted_ = order_by(
             query.order_by,
             service.columns,
             [service.key],
@@ -263,22 +273,8 @@ class Deliveries:
             ):
                 items.setdefault(getattr(item, service.attribute), []).append(item)
         for row in page.rows:
-            row.items = wire.Expanded(results=items[getattr(row, service.attribute)])
+            row.items = Expanded(results=items[getattr(row, service.attribute)])
         return page
 
     def _orders(self, service: Service, page: Rows[Any]) -> list[Order]:
         return [service.record(row, page.origin, self._rules) for row in page.rows]
-
-
-def _comparison(order_by: Sequence[OrderBy]) -> Callable[[Order, Order], int]:
-    def compare(one: Order, other: Order) -> int:
-        for each in order_by:
-            (none_a, a), (none_b, b) = queries.sort_value(one, each), queries.sort_value(other, each)
-            if none_a != none_b:
-                return int(none_a) - int(none_b)  # nulls last, in both directions
-            if a != b:
-                less = bool(a < b)
-                return (1 if less else -1) if each.descending else (-1 if less else 1)
-        return (one.source.external_id > other.source.external_id) - (one.source.external_id < other.source.external_id)
-
-    return compare

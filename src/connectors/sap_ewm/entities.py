@@ -2,8 +2,8 @@
 
 import msgspec
 
+from connectors.kit.odata import Column
 from connectors.sap_ewm import wire
-from connectors.sap_ewm.asking import Column
 
 ORDER_TASK = "/API_WAREHOUSE_ORDER_TASK"
 WAREHOUSE_ORDERS = ORDER_TASK + "/WarehouseOrder"

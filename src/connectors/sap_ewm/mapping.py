@@ -1,15 +1,12 @@
 """From EWM's words to records. Numbers keep the vendor's spelling; empty texts are null."""
 
-import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from urllib.parse import unquote
 
 from connectors.kit import decode
 from connectors.kit.decode import none
-from connectors.kit.errors import MappingFailed
 from connectors.kit.integration import Origin
+from connectors.kit.odata import joined, local_time, mass_kg, moment
 from connectors.sap_ewm import wire
 from connectors.sap_ewm.settings import PROGRESS, Rules
 from unified import records
@@ -18,47 +15,6 @@ from unified.values import Quantity
 
 OUTBOUND, INBOUND = "OUTB", "INB"
 """First part of a delivery's external id: the numbers of the two services are apart."""
-
-_DATE = re.compile(r"^/Date\((?P<ms>-?\d{1,16})(?:[+-]\d{1,4})?\)/$")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_KILOGRAMS = {"KG": Decimal(1), "KGM": Decimal(1), "G": Decimal("0.001"), "TO": Decimal(1000), "T": Decimal(1000)}
-
-
-def moment(value: str | None, *, path: str) -> datetime | None:
-    """V2's `/Date(ms)/`, whose offset only tells how it was written, or ISO 8601 (V4)."""
-    text = none(value)
-    if text is None:
-        return None
-    found = _DATE.match(text)
-    if not found:
-        return decode.moment(text, path=path)
-    milliseconds = int(found["ms"])
-    try:
-        return _EPOCH + timedelta(milliseconds=milliseconds)
-    except OverflowError:
-        raise MappingFailed(f"the time at `{path}` is out of range", path=path) from None
-
-
-def local_time(value: str | int | None, *, path: str) -> str | None:
-    """YYYYMMDDhhmmss as ISO 8601 without zone; null for SAP's initial value."""
-    text = str(value or "").strip().split(".")[0]
-    if not text.strip("0"):
-        return None
-    try:
-        return datetime.strptime(text, "%Y%m%d%H%M%S").isoformat()  # noqa: DTZ007 - the vendor gives no zone
-    except ValueError:
-        raise MappingFailed(f"`{path}` is no YYYYMMDDhhmmss", path=path) from None
-
-
-def joined(*parts: str) -> str:
-    """An external id of several key fields: `1710/2000001`. A slash in a field is percent-encoded."""
-    return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
-
-
-def parts(external_id: str, count: int) -> list[str] | None:
-    """The key fields; null for an id that is none of ours."""
-    found = [unquote(part) for part in external_id.split("/")]
-    return found if len(found) == count and found[0] else None
 
 
 def warehouse_order(row: wire.WarehouseOrder, origin: Origin, rules: Rules) -> records.WarehouseOrder:
@@ -107,8 +63,6 @@ def warehouse_task(row: wire.WarehouseTask, origin: Origin, rules: Rules) -> rec
 
 
 def location(row: wire.StorageBin, origin: Origin) -> records.Location:
-    factor = _KILOGRAMS.get((row.weight_unit or "").strip().upper())
-    capacity = row.load_capacity_of_storage_bin
     return records.Location(
         source=origin.source(joined(row.warehouse, row.storage_bin)),
         updated_at=moment(row.last_change, path="$.EWMStorageBinLastChgDateTime"),
@@ -123,7 +77,7 @@ def location(row: wire.StorageBin, origin: Origin) -> records.Location:
         full=row.storage_bin_is_full,
         blocked_for_removal=row.storage_bin_is_blocked_for_removal,
         blocked_for_putaway=row.storage_bin_is_blocked_for_putaway,
-        max_mass_kg=capacity * factor if capacity and factor else None,
+        max_mass_kg=mass_kg(row.load_capacity_of_storage_bin or None, row.weight_unit),
     )
 
 

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from connectors.kit.decode import Codes
+from connectors.kit.odata import UNITS
 from unified.records import Progress, StockStatus, TaskStatus
 
 
@@ -60,10 +61,6 @@ _STOCK = {
     "B5": StockStatus.BLOCKED,
     "B6": StockStatus.BLOCKED,
 }
-_UNITS = {
-    "ST": "PCE", "PC": "PCE", "NR": "PCE", "KG": "KGM", "G": "GRM", "TO": "TNE", "M": "MTR", "CM": "CMT",
-    "MM": "MMT", "L": "LTR", "ML": "MLT", "M2": "MTK", "M3": "MTQ",
-}  # fmt: skip
 _PROGRESS = {
     "": Progress.NOT_RELEVANT,
     "0": Progress.NOT_RELEVANT,
@@ -109,5 +106,5 @@ def rules_of(settings: Settings) -> Rules:
         warehouse_order_statuses=Codes(TaskStatus, _WORK | settings.warehouse_order_statuses),
         task_statuses=Codes(TaskStatus, _TASK | settings.task_statuses),
         stock_types=Codes(StockStatus, _STOCK | settings.stock_types),
-        units=_UNITS | settings.units,
+        units=UNITS | settings.units,
     )

@@ -5,43 +5,14 @@ are read, since SAP's own mock server mixes them.
 """
 
 from decimal import Decimal
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import field
 
-T = TypeVar("T")
+from connectors.kit.odata import Expanded
+
 H = TypeVar("H", bound=msgspec.Struct)
-
-
-class Results(msgspec.Struct, Generic[T]):
-    """A V2 page. `next` is absolute or relative to the service."""
-
-    results: list[T]
-    count: int | None = field(name="__count", default=None)
-    next: str | None = field(name="__next", default=None)
-
-
-class V2Page(msgspec.Struct, Generic[T]):
-    """Older servers answer a bare list."""
-
-    d: Results[T] | list[T]
-
-
-class V2Entity(msgspec.Struct, Generic[T]):
-    d: T
-
-
-class V4Page(msgspec.Struct, Generic[T]):
-    value: list[T]
-    count: int | None = field(name="@odata.count", default=None)
-    next: str | None = field(name="@odata.nextLink", default=None)
-
-
-class Expanded(msgspec.Struct, Generic[T], omit_defaults=True):
-    """A navigation property: expanded (`results`), or deferred (a link, no data; `results` is null)."""
-
-    results: list[T] | None = None
 
 
 class WarehouseOrder(msgspec.Struct, rename="pascal", omit_defaults=True):
@@ -229,16 +200,3 @@ class RobotTask(msgspec.Struct, rename="pascal"):
     nlpla: str | None = None
     nlenr: str | None = None
     who: str | None = None
-
-
-class ErrorText(msgspec.Struct):
-    value: str | None = None
-
-
-class ErrorBody(msgspec.Struct):
-    code: str | int | None = None
-    message: ErrorText | str | None = None
-
-
-class ErrorAnswer(msgspec.Struct):
-    error: ErrorBody

@@ -43,7 +43,7 @@ class Teamcenter(Connector):
         documentation="https://github.com/wangxuasp/Teamcenter-REST-API",
         credentials=CREDENTIALS,
         settings=Settings,
-        batch_size=100,
+        batch_size=500,
         rate_per_second=20.0,
         decoders=decoders.DECODERS,
         explain=soa.explain,
@@ -101,7 +101,8 @@ class Teamcenter(Connector):
         return found
 
     async def list_items(self, query: ListQuery[ItemFilter], cursor: str | None) -> SourcePage[Item]:
-        start, size = OffsetCursor.read(cursor), max(1, min(query.limit, PAGE))
+        # what the caller filters himself is better read in large pages
+        start, size = OffsetCursor.read(cursor), max(1, min(query.limit, PAGE)) if query.filter.empty else PAGE
         if query.filter.numbers is not None:
             return await self._listed_by_number(query.filter)
         if query.filter.updated_after is not None:

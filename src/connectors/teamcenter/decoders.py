@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from connectors.kit import decode
 from connectors.kit.integration import Origin
 from connectors.kit.manifest import Decoded, Decoder, Payload
+from connectors.kit.reading import reading
 from connectors.teamcenter import mapping, values, wire
 
 ITEMS = "service-data"
@@ -43,31 +44,27 @@ def _login(payload: Payload, _origin: Origin) -> Iterable[Decoded]:
     )
 
 
-def _session(payload: Payload, _origin: Origin) -> Iterable[Decoded]:
-    yield values.Session(server_version=decode.json(payload.body, wire.SessionInfo).server_version)
+def _session(answer: wire.SessionInfo, _origin: Origin) -> Iterable[Decoded]:
+    yield values.Session(server_version=answer.server_version)
 
 
-def _service_data(payload: Payload, origin: Origin) -> Iterable[Decoded]:
-    answer = decode.json(payload.body, wire.BareData)
+def _service_data(answer: wire.BareData, origin: Origin) -> Iterable[Decoded]:
     yield from mapping.items(answer.objects, origin, at=answer.at)
     yield from failures(answer)
 
 
-def _items_found(payload: Payload, origin: Origin) -> Iterable[Decoded]:
-    answer = decode.json(payload.body, wire.ItemsFound)
+def _items_found(answer: wire.ItemsFound, origin: Origin) -> Iterable[Decoded]:
     latest = mapping.latest_of(answer.output)
     yield from mapping.items(answer.data.objects, origin, at=answer.at, latest=latest)
     yield from failures(answer)
 
 
-def _searched(payload: Payload, origin: Origin) -> Iterable[Decoded]:
-    answer = decode.json(payload.body, wire.Searched)
+def _searched(answer: wire.Searched, origin: Origin) -> Iterable[Decoded]:
     yield from mapping.items(answer.data.objects, origin, at=answer.at)
     yield from failures(answer)
 
 
-def _expansion(payload: Payload, origin: Origin) -> Iterable[Decoded]:
-    answer = decode.json(payload.body, wire.Expansion)
+def _expansion(answer: wire.Expansion, origin: Origin) -> Iterable[Decoded]:
     tree = mapping.Tree.of(answer)
     for top in tree.tops():
         found = mapping.bom(top, tree, origin)
@@ -76,23 +73,21 @@ def _expansion(payload: Payload, origin: Origin) -> Iterable[Decoded]:
     yield from failures(answer)
 
 
-def _where_used(payload: Payload, origin: Origin) -> Iterable[Decoded]:
-    answer = decode.json(payload.body, wire.WhereUsed)
+def _where_used(answer: wire.WhereUsed, origin: Origin) -> Iterable[Decoded]:
     for each in answer.output:
         yield from mapping.where_used(each, answer.data.objects, origin, at=answer.at)
     yield from failures(answer)
 
 
-def _queries(payload: Payload, _origin: Origin) -> Iterable[Decoded]:
-    answer = decode.json(payload.body, wire.QueriesFound)
+def _queries(answer: wire.QueriesFound, _origin: Origin) -> Iterable[Decoded]:
     names = [wire.value(each, "query_name") for each in answer.data.objects.values()]
     yield values.SavedQueries(
         uids=tuple(each.uid for each in answer.queries), names=tuple(name for name in names if name)
     )
 
 
-def _described(payload: Payload, _origin: Origin) -> Iterable[Decoded]:
-    for each in decode.json(payload.body, wire.QueriesDescribed).lists:
+def _described(answer: wire.QueriesDescribed, _origin: Origin) -> Iterable[Decoded]:
+    for each in answer.lists:
         yield values.QueryFields(
             entries=tuple(
                 values.QueryEntry(attribute=field.attribute, entry=field.entry, operation=field.operation)
@@ -101,35 +96,33 @@ def _described(payload: Payload, _origin: Origin) -> Iterable[Decoded]:
         )
 
 
-def _executed(payload: Payload, _origin: Origin) -> Iterable[Decoded]:
-    for each in decode.json(payload.body, wire.QueriesExecuted).results:
+def _executed(answer: wire.QueriesExecuted, _origin: Origin) -> Iterable[Decoded]:
+    for each in answer.results:
         yield values.QueryResult(uids=tuple(each.uids))
 
 
-def _rules(payload: Payload, _origin: Origin) -> Iterable[Decoded]:
-    answer = decode.json(payload.body, wire.RevisionRules)
+def _rules(answer: wire.RevisionRules, _origin: Origin) -> Iterable[Decoded]:
     objects = answer.data.objects
     for each in answer.output:
         name = wire.value(objects.get(each.rule.uid, wire.ModelObject()), "object_name")
         yield values.RevisionRule(uid=each.rule.uid, name=name)
 
 
-def _windows(payload: Payload, _origin: Origin) -> Iterable[Decoded]:
-    answer = decode.json(payload.body, wire.WindowsCreated)
+def _windows(answer: wire.WindowsCreated, _origin: Origin) -> Iterable[Decoded]:
     for each in answer.output:
         yield values.BomWindow(uid=each.window.uid, line=each.line.uid)
     yield from failures(answer)
 
 
-def _closed(payload: Payload, _origin: Origin) -> Iterable[Decoded]:
-    yield from failures(decode.json(payload.body, wire.Answer))
+def _closed(answer: wire.Answer, _origin: Origin) -> Iterable[Decoded]:
+    yield from failures(answer)
 
 
 DECODERS = (
     Decoder(
         name="expansion",
         description="answer of expandPSAllLevels or expandPSOneLevel: structures",
-        read=_expansion,
+        read=reading(wire.Expansion, _expansion),
         recognises=named(
             "StructureManagement.ExpandPSAllLevelsResponse", "StructureManagement.ExpandPSOneLevelResponse"
         ),
@@ -137,61 +130,61 @@ DECODERS = (
     Decoder(
         name=ITEMS,
         description="answer of getProperties: the items in it, and what could not be read",
-        read=_service_data,
+        read=reading(wire.BareData, _service_data),
         recognises=named("Base.ServiceData"),
     ),
     Decoder(
         name="items-found",
         description="answer of getItemFromId or getItemFromAttribute: items with their newest revisions",
-        read=_items_found,
+        read=reading(wire.ItemsFound, _items_found),
         recognises=named("DataManagement.GetItemFromIdResponse", "DataManagement.GetItemFromAttributeResponse"),
     ),
     Decoder(
         name="search-page",
         description="answer of performSearch: one page of items",
-        read=_searched,
+        read=reading(wire.Searched, _searched),
         recognises=named("Finder.SearchResponse2", "Finder.SearchResponse"),
     ),
     Decoder(
         name="where-used",
         description="answer of whereUsed: the users of each item",
-        read=_where_used,
+        read=reading(wire.WhereUsed, _where_used),
         recognises=named("DataManagement.WhereUsedResponse"),
     ),
     Decoder(
         name="query-results",
         description="answer of executeSavedQueries: uids per query",
-        read=_executed,
+        read=reading(wire.QueriesExecuted, _executed),
         recognises=named("SavedQuery.ExecuteSavedQueriesResponse", "SavedQuery.SavedQueriesResponse"),
     ),
     Decoder(
         name="query-fields",
         description="answer of describeSavedQueries: localised entries per query",
-        read=_described,
+        read=reading(wire.QueriesDescribed, _described),
         recognises=named("SavedQuery.DescribeSavedQueriesResponse"),
     ),
     Decoder(
         name="saved-queries",
         description="answer of findSavedQueries: queries by name",
-        read=_queries,
+        read=reading(wire.QueriesFound, _queries),
         recognises=named("SavedQuery.FindSavedQueriesResponse"),
     ),
     Decoder(
         name="revision-rules",
         description="answer of getRevisionRules: rules with their uids",
-        read=_rules,
+        read=reading(wire.RevisionRules, _rules),
         recognises=named("StructureManagement.GetRevisionRulesResponse"),
     ),
     Decoder(
         name="bom-windows",
         description="answer of createBOMWindows: windows with their top lines",
-        read=_windows,
+        read=reading(wire.WindowsCreated, _windows),
         recognises=named("StructureManagement.CreateBOMWindowsResponse"),
     ),
     Decoder(
         name="windows-closed",
         description="answer of closeBOMWindows: windows that could not be closed",
-        read=_closed,
+        read=reading(wire.Answer, _closed),
         recognises=named("StructureManagement.CloseBOMWindowsResponse"),
     ),
     Decoder(
@@ -203,7 +196,7 @@ DECODERS = (
     Decoder(
         name="session-info",
         description="answer of getTCSessionInfo: the server's version",
-        read=_session,
+        read=reading(wire.SessionInfo, _session),
         recognises=named("Session.GetTCSessionInfoResponse"),
     ),
 )

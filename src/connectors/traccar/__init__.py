@@ -7,8 +7,9 @@ Oddities: speeds are knots; geofences put the latitude first; every fault is HTT
 import asyncio
 import contextlib
 import hmac
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, ClassVar, Final, TypeVar
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ import msgspec
 
 from connectors.kit import decode
 from connectors.kit.errors import BadPayload, MappingFailed, NotFound, PermissionDenied, SignatureInvalid, VendorError
+from connectors.kit.gaps import once_back
 from connectors.kit.http import Api
 from connectors.kit.integration import Integration, Origin
 from connectors.kit.manifest import Credential, Manifest, Payload
@@ -272,21 +274,25 @@ class Traccar(Connector):
         """Events and positions since the last ones, as far as the server tells them and the settings allow."""
         now = self.services.clock.now()
         since = max(heard_at - OVERLAP, now - timedelta(minutes=self.settings.gap_minutes))
+        until = now + OVERLAP
         try:
-            await self.fleet.know()
+            await self._once_back(self.fleet.know)
         except VendorError as error:
             self._gap_not_filled(error)
             return
         for block in blocks(self.fleet.ids[:REPORTED_MOST], BATCH):
             for path in ("/reports/route", "/reports/events"):
                 try:
-                    rows = await self._report(path, block, since, now + OVERLAP)
+                    rows = await self._once_back(partial(self._report, path, block, since, until))
                 except VendorError as error:
                     self._gap_not_filled(error)
                     continue
                 make = live.raw_position if path == "/reports/route" else live.raw_event
                 for row in rows:
                     yield make(bytes(row), now)
+
+    async def _once_back(self, call: Callable[[], Awaitable[T]]) -> T:
+        return await once_back(call, breaker=self.api.breaker, clock=self.services.clock)
 
     async def _report(self, path: str, ids: Sequence[int], since: datetime, until: datetime) -> list[msgspec.Raw]:
         params: list[tuple[str, Any]] = [("deviceId", each) for each in ids]
@@ -411,8 +417,12 @@ class Traccar(Connector):
             )
 
     def received(self, payload: Payload) -> Raw | None:
-        """A position or an event; null for an empty body. The URL form's payload is the request's address."""
-        return live.forwarded(payload) if payload.body.strip() else None
+        """A position or an event; null for an empty call. The URL form is a GET: what it tells is its address."""
+        if payload.body.strip():
+            return live.forwarded(payload)
+        if "?" not in payload.target:
+            return None
+        return live.forwarded(Payload(body=payload.target.encode(), headers=payload.headers))
 
 
 def _header(headers: Mapping[str, str], name: str) -> str:

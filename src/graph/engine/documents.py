@@ -36,11 +36,12 @@ IN_THREAD = 400
 
 
 class RequestRefused(Exception):
-    """A request that is not executed. `errors` are fit to show; `stage` says how far it got."""
+    """A request that is not executed. `errors` are fit to show; `stage` says how far it got, `kind` which kind of
+    operation it is, as far as is known."""
 
-    def __init__(self, errors: list[GraphQLError], stage: str) -> None:
+    def __init__(self, errors: list[GraphQLError], stage: str, kind: str = "unknown") -> None:
         super().__init__(errors[0].message if errors else stage)
-        self.errors, self.stage = errors, stage
+        self.errors, self.stage, self.kind = errors, stage, kind
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +108,8 @@ class Documents:
         else:
             errors = self._validate(document, introspection)
         if errors:
-            raise RequestRefused([_coded(error, "GRAPHQL_VALIDATION_FAILED") for error in errors], "validation")
+            coded = [_coded(error, "GRAPHQL_VALIDATION_FAILED") for error in errors]
+            raise RequestRefused(coded, "validation", _kind(document))
         prepared = Prepared(text=text, document=document, operations=_operations(document, sizes))
         if len(text) <= LONGEST_KEPT:
             self._kept[key] = prepared
@@ -148,7 +150,7 @@ class Documents:
             try:
                 check(size, self._limits)
             except LimitExceeded as refused:
-                raise _refusal(refused, "limits") from None
+                raise _refusal(refused, "limits", _kind(document)) from None
         return sizes
 
     def _validate(self, document: DocumentNode, introspection: bool) -> list[GraphQLError]:
@@ -186,5 +188,10 @@ def _coded(error: GraphQLError, code: str) -> GraphQLError:
     )
 
 
-def _refusal(error: ClientError, stage: str) -> RequestRefused:
-    return RequestRefused([GraphQLError(error.message, extensions=error.extensions)], stage)
+def _refusal(error: ClientError, stage: str, kind: str = "unknown") -> RequestRefused:
+    return RequestRefused([GraphQLError(error.message, extensions=error.extensions)], stage, kind)
+
+
+def _kind(document: DocumentNode) -> str:
+    kinds = {each.operation.value for each in document.definitions if isinstance(each, OperationDefinitionNode)}
+    return kinds.pop() if len(kinds) == 1 else "unknown"

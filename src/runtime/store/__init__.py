@@ -6,7 +6,7 @@ from runtime.store.database import Database
 from runtime.store.errors import BadRow, StoreDown, StoreError
 from runtime.store.inbox import Delivery, Inbox, InboxCounts, InboxRow
 from runtime.store.latest import LatestState
-from runtime.store.schema import current, downgrade, upgrade
+from runtime.store.schema import current, downgrade, newest, upgrade
 
 __all__ = [
     "BadRow",
@@ -23,5 +23,6 @@ __all__ = [
     "StoreError",
     "current",
     "downgrade",
+    "newest",
     "upgrade",
 ]

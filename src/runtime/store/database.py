@@ -1,6 +1,6 @@
 """A store: its engines, its writer, its revision."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -22,8 +22,14 @@ class Database:
     go through `writer`: SQLite has one lock for them anyway, and PostgreSQL likes few large ones.
     """
 
-    def __init__(self, url: str, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self, url: str, *, clock: Clock | None = None, told: Callable[[StoreDown | None], None] = lambda _: None
+    ) -> None:
+        """`told` hears once that the database went away, and with null once that it is back."""
         self.url = url
+        self._told = told
+        self._away: set[str] = set()
+        """What does not work now, `read` or `write`: a database that is locked can still be read."""
         self.dialect = engines.dialect_of(url)
         self.clock = clock or SystemClock()
         self.writer = Writer(self._transact, clock=self.clock)
@@ -58,11 +64,27 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A connection to read with. Raises `StoreDown` when the database is away, also while it is in use."""
-        async with _connection(self._engine) as connection:
+        async with self._noting("read", self._engine) as connection:
             yield connection
 
+    @asynccontextmanager
+    async def _noting(self, what: str, engine: AsyncEngine | None) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with _connection(engine) as connection:
+                yield connection
+        except StoreDown as down:
+            if engine is not None:
+                if not self._away:
+                    self._told(down)
+                self._away.add(what)
+            raise
+        if what in self._away:
+            self._away.remove(what)
+            if not self._away:
+                self._told(None)
+
     async def _transact(self, operation: Operation[Any, Any], rows: Sequence[Any]) -> Sequence[Any]:
-        async with _connection(self._durable if operation.durable else self._engine) as connection:
+        async with self._noting("write", self._durable if operation.durable else self._engine) as connection:
             await connection.execution_options(writes=True)
             async with connection.begin():
                 return await operation.write(connection, rows)

@@ -6,6 +6,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -36,6 +37,18 @@ async def current(url: str) -> str | None:
         await engine.dispose()
 
 
+def newest() -> str:
+    """The revision that `upgrade` brings a store to."""
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
 async def _locked(url: str, work: Callable[[AsyncConnection], Awaitable[None]]) -> None:
     """Does the work in one transaction that only one process at a time is in.
 
@@ -54,8 +67,6 @@ async def _locked(url: str, work: Callable[[AsyncConnection], Awaitable[None]]) 
 
 
 def _command(connection: Connection, run: Callable[[Config, str], None], revision: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
+    config = _config()
     config.attributes["connection"] = connection
     run(config, revision)

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -92,8 +93,20 @@ inbox = Table(
     Column("next_attempt_at", Micros, nullable=False),
     Column("done_at", Micros),
     Column("error", Text),
+    # who works on it, and until when that is believed without a sign of life
+    Column("claimed_by", Text),
+    Column("claimed_until", Micros),
     UniqueConstraint("organisation", "integration", "delivery_id"),
-    Index(None, "status", "next_attempt_at"),
+    # what waits is few among what was done: claims look at it only, in the order of arrival
+    Index(
+        "ix_inbox_pending",
+        "organisation",
+        "integration",
+        "id",
+        sqlite_where=text("status = 'pending'"),
+        postgresql_where=text("status = 'pending'"),
+    ),
+    Index(None, "status", "done_at"),
     # ids are never given twice, also after a purge: new rows are found as those above the highest id
     sqlite_autoincrement=True,
 )

@@ -80,8 +80,8 @@ class Desk:
         started = time.perf_counter()
         try:
             return await self.engine.prepare(request, context)
-        except RequestRefused:
-            self._metrics.operation("unknown", "refused", time.perf_counter() - started)
+        except RequestRefused as fault:
+            self._metrics.operation(fault.kind, "refused", time.perf_counter() - started)
             raise
 
     async def run(self, request: GraphQLRequest, prepared: Prepared, operation: Operation, context: Context) -> Answer:
@@ -121,7 +121,7 @@ def _outcome(answer: Answer) -> str:
     if not answer.executed:
         return "refused"
     if answer.errors:
-        return "partial" if answer.data is not None else "failed"
+        return "partial" if any(value is not None for value in (answer.data or {}).values()) else "failed"
     return "ok"
 
 
@@ -136,7 +136,7 @@ async def _while_valid(
             step = asyncio.ensure_future(_next(answers))
             await asyncio.wait({step, timer}, return_when=asyncio.FIRST_COMPLETED)
             if timer.done():
-                yield Answer(errors=[expired_error()])
+                yield Answer(errors=[expired_error()], executed=False)
                 return
             try:
                 answer = step.result()

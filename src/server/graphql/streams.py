@@ -18,7 +18,6 @@ class Framing(msgspec.Struct, frozen=True, kw_only=True):
     """How one kind of stream is written."""
 
     content_type: str
-    opening: bytes
     item: Callable[[dict[str, Any]], bytes]
     alive: bytes
     closing: bytes
@@ -34,14 +33,12 @@ def _part(answer: dict[str, Any]) -> bytes:
 
 EVENTS = Framing(
     content_type="text/event-stream; charset=utf-8",
-    opening=b":\n\n",
     item=_event,
     alive=b":\n\n",
-    closing=b"event: complete\ndata:\n\n",
+    closing=b"event: complete\ndata: \n\n",
 )
 PARTS = Framing(
     content_type=f'multipart/mixed; boundary="{BOUNDARY}"; subscriptionSpec="1.0"',
-    opening=b"",
     item=_part,
     alive=b"\r\n--graphql\r\ncontent-type: application/json\r\n\r\n{}",
     closing=b"\r\n--graphql--\r\n",
@@ -76,8 +73,6 @@ async def send_stream(
     gone = asyncio.create_task(_gone(receive))
     halt = asyncio.create_task(stopping.wait())
     try:
-        if framing.opening:
-            await send({"type": "http.response.body", "body": framing.opening, "more_body": True})
         upcoming: asyncio.Task[Answer] | None = None
         try:
             while True:

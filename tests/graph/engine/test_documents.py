@@ -67,7 +67,7 @@ async def test_names_of_the_schema_are_suggested_only_to_who_may_see_them() -> N
     for text in (
         "{ item { id } itemz { id } }",
         "{ items(frst: 1) { nodes { id } } }",
-        "query ($a: Strin) { __typename }",
+        "{ items(first: 1) { nodes { ... on Itm { id } } } }",
     ):
         assert "Did you mean" in (await refusal(made, text))[1]
         assert "Did you mean" not in (await refusal(made, text, introspection=False))[1]
@@ -102,7 +102,7 @@ async def test_a_long_document_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> N
         ("type T { a: Int }", "validation", "GRAPHQL_VALIDATION_FAILED"),
         ("# " + "x" * 100_000, "parse", "GRAPHQL_PARSE_FAILED"),
         ("{ " + "__typename " * 5_000 + "}", "parse", "TOKEN_LIMIT"),
-        ("{ " + "items { nodes { whereUsed { item { bom { item " * 4 + "{ id }" + " } } } } } }" * 4 + " }", "limits",
+        ("{ " + "items { nodes { whereUsed { item { bom { item { " * 4 + "id" + " } } } } } }" * 4 + " }", "limits",
          "DEPTH_LIMIT"),
     ],
 )  # fmt: skip

@@ -112,7 +112,7 @@ async def test_a_batch_has_a_limit(client: httpx.AsyncClient) -> None:
 async def test_a_query_is_answered_as_a_stream_of_one_where_that_ranks_highest(client: httpx.AsyncClient) -> None:
     answer = await post(client, {"query": "{ __typename }"}, "text/event-stream")
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
-    assert answer.text == ':\n\nevent: next\ndata: {"data":{"__typename":"Query"}}\n\nevent: complete\ndata:\n\n'
+    assert answer.text == 'event: next\ndata: {"data":{"__typename":"Query"}}\n\nevent: complete\ndata: \n\n'
     answer = await post(client, {"query": "{ __typename }"}, "multipart/mixed")
     assert answer.headers["content-type"] == 'multipart/mixed; boundary="graphql"; subscriptionSpec="1.0"'
     assert answer.text == (

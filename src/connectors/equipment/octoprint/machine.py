@@ -9,19 +9,19 @@ from typing import Final, TypeVar
 import msgspec
 from websockets.asyncio.client import ClientConnection
 
-from connectors.equipment.driver import MACHINE_HEADER, RECEIVED_HEADER, Emit
+from connectors.equipment.driver import MACHINE_HEADER, RECEIVED_HEADER, Emit, trouble_of
+from connectors.equipment.facts import Facts
 from connectors.equipment.octoprint import mapping, wire
 from connectors.equipment.octoprint.merge import EVENTS, Merged
 from connectors.equipment.octoprint.payloads import PUSH, SNAPSHOT, explain
-from connectors.equipment.settings import Facts, Machine
+from connectors.equipment.settings import Machine
 from connectors.kit import decode
 from connectors.kit.auth import HeaderAuth
-from connectors.kit.errors import AuthFailed, BadPayload, Conflict, RateLimited, VendorDown, VendorError
+from connectors.kit.errors import AuthFailed, BadPayload, Conflict, VendorDown, VendorError
 from connectors.kit.http import Api, tls_context
 from connectors.kit.integration import Integration, Origin, Secret
 from connectors.kit.manifest import Payload
 from connectors.kit.protocols import Raw
-from connectors.kit.redaction import text as redacted
 from connectors.kit.services import Reading, Services, current_reading
 from connectors.kit.sockets import Opened, Target, listen
 from unified.records import Equipment
@@ -79,10 +79,11 @@ class OctoPrintMachine:
     def trouble(self, error: VendorError) -> Equipment:
         return mapping.from_snapshot(self._troubled(error), self.facts, self.api.origin())
 
-    async def job_names(self) -> AsyncIterator[str]:
+    async def item_numbers(self) -> AsyncIterator[str]:
         answer = await self.api.get("/api/files", wire.Files, params={"recursive": "true"})
         for each in mapping.print_files(answer.value, self.facts):
-            yield each.path.rsplit("/", 1)[-1]
+            if each.item_number is not None:
+                yield each.item_number
 
     async def follow(self, emit: Emit) -> None:
         await _Push(self, emit).run()
@@ -125,12 +126,7 @@ class OctoPrintMachine:
 
     def _troubled(self, error: VendorError) -> wire.Snapshot:
         known, at = self._known or (wire.Snapshot(version=self._version), None)
-        trouble = wire.Trouble(
-            message=redacted(error.message),
-            down=isinstance(error, VendorDown) and not isinstance(error, RateLimited),
-            at=at.isoformat() if at is not None else None,
-        )
-        return msgspec.structs.replace(known, trouble=trouble)
+        return msgspec.structs.replace(known, trouble=trouble_of(error, at))
 
     def _wrapped(self, decoder: str, content: msgspec.Struct) -> Raw:
         body = msgspec.json.encode(content)

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
+from connectors.equipment.driver import origin_with, with_trouble
+from connectors.equipment.facts import Facts
 from connectors.equipment.octoprint import wire
-from connectors.equipment.settings import Facts
 from connectors.kit import decode
-from connectors.kit.errors import MappingFailed
 from connectors.kit.integration import Origin
 from unified.records import Equipment, EquipmentState, Job, SensorReading
 from unified.values import Value
@@ -180,15 +180,7 @@ def point_time(points: Iterable[wire.Point], path: str) -> datetime | None:
     for last in points:  # noqa: B007
         pass
     at = last.get("time") if last is not None else None
-    return moment(at, path) if isinstance(at, int | float) else None
-
-
-def moment(seconds: float | None, path: str) -> datetime | None:
-    """Epoch seconds as a time. Raises `MappingFailed`."""
-    try:
-        return decode.epoch(seconds)
-    except (OverflowError, ValueError, OSError):
-        raise MappingFailed(f"`{path}` is no time in epoch seconds", path=path) from None
+    return decode.epoch(at, path=path) if isinstance(at, int | float) else None
 
 
 def equipment(
@@ -262,7 +254,7 @@ def print_files(answer: wire.Files, facts: Facts) -> Iterable[PrintFile]:
             yield PrintFile(
                 path=each.path or each.name,
                 size_bytes=each.size,
-                uploaded_at=moment(each.date, "$.files[].date"),
+                uploaded_at=decode.epoch(each.date, path="$.files[].date"),
                 kind=each.type,
                 item_number=facts.items.find(each.name),
             )
@@ -272,9 +264,7 @@ def from_snapshot(snapshot: wire.Snapshot, facts: Facts, origin: Origin) -> Equi
     """What one read brought. Trouble leaves the last known values, stale, under the state OFFLINE; or, when
     something answers wrongly, under the last state (UNKNOWN when there is none)."""
     trouble = snapshot.trouble
-    if trouble is not None and trouble.at is not None:
-        at = decode.moment(trouble.at, path="$.trouble.at") or origin.as_of
-        origin = msgspec.structs.replace(origin, as_of=at, stale=True)
+    origin = origin_with(trouble, origin)
     if snapshot.printer is not None:
         found = from_printer(snapshot.printer, facts, origin, version=snapshot.version)
         if snapshot.job is not None:
@@ -286,7 +276,4 @@ def from_snapshot(snapshot: wire.Snapshot, facts: Facts, origin: Origin) -> Equi
             found = msgspec.structs.replace(found, state=S.OFFLINE)
     else:
         found = equipment(facts, origin, state=S.UNKNOWN, status=None, version=snapshot.version)
-    if trouble is None:
-        return found
-    state = S.OFFLINE if trouble.down else found.state
-    return msgspec.structs.replace(found, state=state, error_message=trouble.message)
+    return with_trouble(found, trouble)

@@ -2,8 +2,9 @@
 
 from typing import Any, Final
 
+from connectors.equipment.facts import Facts
 from connectors.equipment.octoprint import mapping, wire
-from connectors.equipment.settings import Facts
+from connectors.kit import decode
 from connectors.kit.integration import Origin
 from unified.records import Equipment
 
@@ -88,8 +89,8 @@ class Merged:
             status=_text(status),
             error=_text(error),
             job=mapping.job(self.job, self.progress, facts, origin),
-            sensors=mapping.sensors(self.readings, mapping.moment(self.readings_time, "$.current.temps[-1].time")),
-            updated_at=mapping.moment(self.server_time, "$.current.serverTime"),
+            sensors=mapping.sensors(self.readings, decode.epoch(self.readings_time, path="$.current.temps[-1].time")),
+            updated_at=decode.epoch(self.server_time, path="$.current.serverTime"),
             version=self.version,
         )
 

@@ -1,6 +1,6 @@
 """What OctoPrint sends: how each payload is recognised and read, and what its error answers mean."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -13,6 +13,7 @@ from connectors.kit.errors import BadPayload
 from connectors.kit.http import Outcome, OutcomeKind, looks_like_html
 from connectors.kit.integration import Origin
 from connectors.kit.manifest import Decoded, Decoder, Payload
+from connectors.kit.reading import having, top_names
 
 if TYPE_CHECKING:
     import httpx
@@ -32,7 +33,6 @@ _ERRORS: Final = {
     409: OutcomeKind.CONFLICT,
     415: OutcomeKind.BAD_REQUEST,
 }
-_TOP: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class _Error(msgspec.Struct):
@@ -63,22 +63,8 @@ def _said(content: bytes) -> str | None:
         return None
 
 
-def _keys(payload: Payload) -> frozenset[str]:
-    """The top level's names; of the first line only, where there are several. Empty for what is no object."""
-    for text in (payload.body, payload.body.lstrip().split(b"\n", 1)[0]):
-        try:
-            return frozenset(_TOP.decode(text))
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            continue
-    return frozenset()
-
-
-def _has(*names: str) -> Callable[[Payload], bool]:
-    return lambda payload: _keys(payload).issuperset(names)
-
-
 def _is_push(payload: Payload) -> bool:
-    names = _keys(payload)
+    names = top_names(payload.body)
     return bool(names) and names <= _MESSAGES
 
 
@@ -156,36 +142,36 @@ def decoders(describe: Describe) -> tuple[Decoder, ...]:
             name="octoprint-printer",
             description="OctoPrint: GET /api/printer, state and temperatures",
             read=printer,
-            recognises=_has("state", "temperature"),
+            recognises=having("state", "temperature"),
         ),
         Decoder(
             name="octoprint-job",
             description="OctoPrint: GET /api/job, the job and its progress",
             read=job,
-            recognises=_has("job", "progress"),
+            recognises=having("job", "progress"),
         ),
         Decoder(
             name="octoprint-connection",
             description="OctoPrint: GET /api/connection, the connection to the printer",
             read=connection,
-            recognises=_has("current", "options"),
+            recognises=having("current", "options"),
         ),
         Decoder(
             name="octoprint-version",
             description="OctoPrint: GET /api/version",
             read=version,
-            recognises=_has("api", "server", "text"),
+            recognises=having("api", "server", "text"),
         ),
         Decoder(
             name="octoprint-upload",
             description="OctoPrint: answer to an upload",
             read=uploaded,
-            recognises=_has("done", "files"),
+            recognises=having("done", "files"),
         ),
         Decoder(
             name="octoprint-files",
             description="OctoPrint: GET /api/files, the files of a printer",
             read=files,
-            recognises=_has("files", "free"),
+            recognises=having("files", "free"),
         ),
     )

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from connectors.equipment.driver import Trouble
+
 
 class Version(msgspec.Struct, frozen=True):
     api: str | None = None
@@ -166,15 +168,6 @@ class Message(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 # --- ours
-
-
-class Trouble(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why there is no fresh answer. `down`: nothing answers, rather than something wrong."""
-
-    message: str
-    down: bool
-    at: str | None = None
-    """When the values beside it were read, ISO 8601."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type", tag="octoprint-snapshot"):

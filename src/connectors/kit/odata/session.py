@@ -9,7 +9,7 @@ from connectors.kit.auth import OAuth2ClientCredentials, RenewingAuth, Send
 from connectors.kit.errors import AuthFailed, PermissionDenied
 from connectors.kit.http import Api, OutcomeKind, by_status, looks_like_html, raise_for
 from connectors.kit.integration import Secret
-from connectors.sap_ewm.explain import CSRF_REQUIRED
+from connectors.kit.odata.answers import CSRF_REQUIRED
 
 if TYPE_CHECKING:
     import httpx
@@ -30,10 +30,21 @@ class BasicSession(RenewingAuth):
     of its own. `reset` forgets the old session's cookies.
     """
 
-    def __init__(self, user: str, password: Secret, *, build: Build, root: str, reset: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        user: str,
+        password: Secret,
+        *,
+        build: Build,
+        root: str,
+        reset: Callable[[], None],
+        integration: str,
+        params: str | None = None,
+    ) -> None:
         super().__init__()
         self._user, self._password = user, password
         self._build, self._root, self._reset = build, root, reset
+        self._integration, self._params = integration, params
 
     def sign(self, request: "httpx.Request", credential: str) -> None:  # noqa: ARG002 - the session is in the cookies
         pair = f"{self._user}:{self._password.reveal()}".encode()
@@ -44,14 +55,14 @@ class BasicSession(RenewingAuth):
 
     async def log_in(self, send: Send) -> str:
         self._reset()
-        request = self._build("GET", self._root)
+        request = self._build("GET", self._root, params=self._params)
         self.sign(request, "")
         response = await send(request)
         if logged_out(response):
             raise AuthFailed("the user and password were refused", status=response.status_code)
         outcome = by_status(response)
         if outcome.kind in (OutcomeKind.DOWN, OutcomeKind.THROTTLED):
-            raise_for(outcome, request, response, "sap-ewm")
+            raise_for(outcome, request, response, self._integration)
         return str(self.logins)  # a service that the user may not use says so when it is read
 
 
