@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from connectors.equipment import CONNECTOR
+from connectors.equipment.facts import DEFAULT_ITEM_PATTERN, Facts, ItemPattern
 from connectors.equipment.octoprint import mapping, wire
 from connectors.equipment.octoprint.merge import Merged
-from connectors.equipment.facts import DEFAULT_ITEM_PATTERN, Facts, ItemPattern
 from connectors.equipment.settings import Settings
 from connectors.kit.errors import BadPayload
 from connectors.kit.integration import Integration, Origin, Secret

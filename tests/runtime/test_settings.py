@@ -237,7 +237,8 @@ same = []
         "crossdock.toml:37: unheard: there is no such key; "
         "write one of server, store, organisations, integrations, masters, links, auth instead",
         "crossdock.toml:2: server.prot: there is no such key; "
-        "write port (known: host, port, cursor_key, webhook_max_bytes, max_body_bytes, introspection) instead",
+        "write port (known: host, port, cursor_key, webhook_max_bytes, max_body_bytes, introspection, "
+        "connection_init_seconds) instead",
         "crossdock.toml:3: server.port: must be a number, not a text; write a port from 1 to 65535, like 8000 instead",
         "crossdock.toml:5: server.introspection: must be true or false, not a number; write true or false instead",
         "crossdock.toml:4: server.host: 0.0.0.0 is reachable from other machines, and without [auth] everyone there "

@@ -332,6 +332,21 @@ async def test_a_client_that_vanishes_leaves_nothing(server: Served) -> None:
     assert server.log.events == [], "somebody who goes away is nothing to tell of"
 
 
+async def test_a_client_that_answers_no_ping_is_given_up(tmp_path: Path) -> None:
+    made = served(STORE + TWO_ORGANISATIONS + KEYS, tmp_path, live=False, ws_ping_interval=0.05, ws_ping_timeout=0.05)
+    async with made as server:
+        tasks = len(asyncio.all_tasks())
+        async with connected(server, **{"X-API-Key": NORTH}) as socket:
+            await socket.ask(VEHICLES)
+            await eventually(lambda: server.number("crossdock_subscriptions_open") == 1)
+            socket.connection.transport.pause_reading()
+            await eventually(lambda: server.number("crossdock_subscriptions_open") == 0)
+            assert readers(server) == 0
+            socket.connection.transport.abort()
+        await eventually(lambda: len(asyncio.all_tasks()) <= tasks)
+        assert server.log.events == []
+
+
 async def test_a_stream_whose_client_vanishes_leaves_nothing(server: Served) -> None:
     tasks = len(asyncio.all_tasks())
     headers = {"Accept": "text/event-stream", "X-API-Key": NORTH}
