@@ -61,7 +61,7 @@ def main() -> int:
     server: subprocess.Popen[bytes] | None = None
     try:
         if not _wait(VENDORS, vendors, 20):
-            print("The sandbox did not start; is something else on port 8100, 8101 or 8102?", file=sys.stderr)
+            print("The sandbox did not start; is something else on its ports, 8100 to 8111?", file=sys.stderr)
             return 1
         server = subprocess.Popen(
             [sys.executable, "-m", "server.cli", "serve", "--config", str(CONFIG)],

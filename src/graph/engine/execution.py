@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import Any
 
 import msgspec
-from graphql import ExecutionResult, GraphQLError, OperationType, execute, subscribe
+from graphql import ExecutionResult, GraphQLError, OperationType, execute, located_error, subscribe
 
 from graph.engine.documents import Documents, Operation, Prepared, RequestRefused
 from graph.engine.errors import Report, told
@@ -101,9 +101,18 @@ class Engine:
         if isinstance(results, ExecutionResult):
             yield self._answer(results, context)
             return
-        async with aclosing(results) as events:  # type: ignore[type-var]
-            async for result in events:
-                yield self._answer(result, context)
+        try:
+            async with aclosing(results) as events:  # type: ignore[type-var]
+                async for result in events:
+                    yield self._answer(result, context)
+        except Exception as fault:  # noqa: BLE001 - the source of the events failed: told as a field's failure is
+            yield Answer(errors=[self._broken(fault, operation)], executed=False)
+
+    def _broken(self, fault: Exception, operation: Operation) -> GraphQLError:
+        """What a client is told of a source that fails, at the field that streams."""
+        field = operation.node.selection_set.selections[0]
+        name = getattr(getattr(field, "alias", None) or getattr(field, "name", None), "value", None)
+        return told(located_error(fault, [field], None if name is None else [name]), self._report)
 
     def _too_long(self) -> GraphQLError:
         return GraphQLError(
