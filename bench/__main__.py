@@ -11,7 +11,8 @@ import bench.federated
 import bench.gt02
 import bench.mtconnect
 import bench.single
-import bench.start  # noqa: F401 - each puts its figures into the list
+import bench.start
+import bench.structures  # noqa: F401 - each puts its figures into the list
 from bench.figures import FIGURES, Figure
 from bench.processes import NotStarted
 from bench.scene import Broken, Scene
