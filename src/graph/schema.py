@@ -1,16 +1,14 @@
 """The one schema."""
 
-import logging
 from typing import Any
 
 import strawberry
-from strawberry.extensions import SchemaExtension
 from strawberry.federation.schema import FederationAny
 from strawberry.schema.config import StrawberryConfig
 
+from graph.engine.limits import LimitExceeded
 from graph.fields import each_loaded, parse_id
 from graph.info import Info
-from graph.operations import Report, operations
 from graph.query import Query
 from graph.scalars import SCALARS
 from graph.subscription import Subscription
@@ -32,41 +30,33 @@ NODES: tuple[Any, ...] = (
 )  # fmt: skip
 
 
-MOST_REPRESENTATIONS = 1_000
-
-
 class Schema(strawberry.federation.Schema):
-    """Logs errors through `report` only: Strawberry's own logger prints whole exceptions.
-
-    Resolves entities in one batch, where a representation that cannot be read spoils itself alone. Strawberry's
+    """Resolves entities in one batch, where a representation that cannot be read spoils itself alone. Strawberry's
     own way fails the whole list, and hands what the caller wrote to functions as their arguments.
     """
 
     async def entities_resolver(  # type: ignore[override]
         self, info: Info, representations: list[FederationAny]
     ) -> list[FederationAny]:
-        """Raises `BadInput` for more than `MOST_REPRESENTATIONS`."""
-        if len(representations) > MOST_REPRESENTATIONS:
-            raise BadInput(
-                f"`_entities` takes at most {MOST_REPRESENTATIONS} representations; {len(representations)} were given"
+        """Raises `LimitExceeded` for more representations than the operation may bring."""
+        allowed = info.context.representations
+        if len(representations) > allowed:
+            raise LimitExceeded(
+                "REPRESENTATION_LIMIT",
+                "a number of representations",
+                allowed,
+                len(representations),
+                "Ask in several operations.",
             )
         return await each_loaded(info, [_place(each) for each in representations])
 
-    def process_errors(self, errors: Any, execution_context: Any = None) -> None:
-        """Nothing here: `Operations` answers and reports each error once."""
 
-
-def make_schema(report: Report, *around: type[SchemaExtension]) -> Schema:
-    """The schema; `report` is told of unexpected failures under the id that the client sees.
-
-    Extensions `around` each operation see its results as the client does.
-    """
-    logging.getLogger("strawberry.execution").setLevel(logging.CRITICAL)
+def make_schema() -> Schema:
+    """The schema. It is executed by `graph.engine`, which also answers its errors."""
     return Schema(
         query=Query,
         subscription=Subscription,
         types=list(NODES),
-        extensions=[*around, operations(report)],
         config=StrawberryConfig(scalar_map=SCALARS),
         federation_version="2.9",
     )

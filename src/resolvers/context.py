@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from connectors.kit.errors import ConnectorError
 from resolvers.sources import Sources
@@ -53,8 +53,10 @@ class Context:
     cursor_key: bytes
     make_loaders: Callable[["Context"], "Loaders"]
     problems: list[Problem] = field(default_factory=list)
-    request: Any = None
     introspection: bool = True
+    """Whether the schema may be seen."""
+    representations: int = 1_000
+    """Most entities that one operation may refer to."""
     gone: str | None = None
     """Id of the object whose last value a subscription tells just now."""
     _loaders: "Loaders | None" = None
@@ -69,18 +71,6 @@ class Context:
         """Forgets what was loaded: the next event must see the world as it is then."""
         self._loaders = None
         self.problems = []
-
-    def fresh(self) -> "Context":
-        """The context of another operation of the same caller."""
-        return Context(
-            principal=self.principal,
-            sources=self.sources,
-            live=self.live,
-            cursor_key=self.cursor_key,
-            make_loaders=self.make_loaders,
-            request=self.request,
-            introspection=self.introspection,
-        )
 
     def note(self, error: ConnectorError, path: Sequence[str | int] | None = None) -> None:
         """Keeps a failure once per operation, integration and code, with the first path in the answer that met it."""

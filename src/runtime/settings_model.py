@@ -82,6 +82,39 @@ class ServerSettings(_Table, frozen=True, kw_only=True):
     introspection: Flag = True
     connection_init_seconds: Seconds = 10.0
     """How long a WebSocket may take to say who it is."""
+    allowed_origins: tuple[Text, ...] = ()
+    """Origins of web pages that may ask from a browser, as browsers write them: `https://front.example`."""
+
+
+Count = Annotated[int, Meta(ge=1, extra=_write("a whole number from 1"))]
+
+
+class LimitsSettings(_Table, frozen=True, kw_only=True):
+    """What one operation, caller or socket may be at most; docs/limits.md says what each protects from."""
+
+    tokens: Count = 4_000
+    depth: Count = 16
+    introspection_depth: Count = 20
+    aliases: Count = 100
+    root_fields: Count = 20
+    fields: Count = 1_500
+    errors: Count = 50
+    seconds: Seconds = 30.0
+    operations_per_caller: Count = 50
+    subscriptions_per_socket: Count = 100
+    batch: Count = 10
+    representations: Count = 1_000
+
+
+class DocumentsSettings(_Table, frozen=True, kw_only=True):
+    """Documents that clients name instead of sending them."""
+
+    folder: Path | None = None
+    """Trusted documents: `.graphql` files, Relay's and Apollo's manifests."""
+    only_trusted: Flag = False
+    """Refuses every document that is not in the folder."""
+    automatic: Flag = True
+    """Takes Apollo's automatic persisted queries."""
 
 
 class StoreSettings(_Table, frozen=True, kw_only=True):
@@ -172,6 +205,8 @@ class Settings(_Table, frozen=True, kw_only=True):
     """Organisation → subject → key of the integration that is its master."""
     links: tuple[LinkSettings, ...] = ()
     auth: AuthSettings | None = None
+    limits: LimitsSettings = LimitsSettings()
+    documents: DocumentsSettings = DocumentsSettings()
 
     def integrations_of(self, organisation: str) -> tuple[IntegrationSettings, ...]:
         """The enabled integrations of an organisation, in the order of the file."""

@@ -19,7 +19,7 @@ HMAC_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 """The algorithms that go with a secret, and its shortest length."""
 KEY_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 _DEFAULT_STORE = "sqlite:///var/crossdock.db"
-_TABLES = ("server", "store", "organisations", "integrations", "masters", "links", "auth")
+_TABLES = ("server", "store", "organisations", "integrations", "masters", "links", "auth", "limits", "documents")
 _SUBJECTS = {each.value: each for each in Subject}
 _SYSTEMS = {each.value: each for each in System}
 
@@ -47,7 +47,9 @@ class Reader(Values):
         masters = self._masters(self.table(("masters",), tables.get("masters", {})))
         links = self._each(("links",), tables, self._link)
         auth = self._auth(self.table(("auth",), tables["auth"])) if "auth" in tables else None
-        if server is None or store is None or self.faults:
+        limits = self.struct(("limits",), self.table(("limits",), tables.get("limits", {})), model.LimitsSettings)
+        documents = self._documents(self.table(("documents",), tables.get("documents", {})))
+        if server is None or store is None or limits is None or documents is None or self.faults:
             return None
         return Settings(
             path=self.source.path,
@@ -58,7 +60,15 @@ class Reader(Values):
             masters=masters,
             links=tuple(links),
             auth=auth,
+            limits=limits,
+            documents=documents,
         )
+
+    def _documents(self, table: dict[str, Any]) -> model.DocumentsSettings | None:
+        found = self.struct(("documents",), table, model.DocumentsSettings, folder=self.folder)
+        if found is not None and found.only_trusted and found.folder is None:
+            self.fault(("documents", "only_trusted"), "refuses everything without a folder", 'folder = "documents"')
+        return found
 
     def _server(self) -> model.ServerSettings | None:
         path: KeyPath = ("server",)

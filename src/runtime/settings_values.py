@@ -132,6 +132,16 @@ class Values:
             return WRONG
         return self.base / raw if self._content(path, raw) is not None else WRONG
 
+    def folder(self, path: KeyPath, raw: Any) -> Any:
+        """The absolute path of a folder, or `WRONG`."""
+        if not isinstance(raw, str) or not raw:
+            self.fault(path, f"is {_kind(raw)}, not a path", "the path of a folder")
+            return WRONG
+        if not (self.base / raw).is_dir():
+            self.fault(path, f"there is no folder {raw}", "the path of a folder")
+            return WRONG
+        return self.base / raw
+
     def url(self, path: KeyPath, raw: Any) -> Any:
         """An address with scheme and host and without credentials, or `WRONG`."""
         example = "an address like https://vendor.example"

@@ -18,15 +18,24 @@ def refusal(status: int, code: str, message: str, headers: Mapping[str, str] | N
 
 def code_of(fault: Unauthenticated) -> str:
     """`extensions.code` of an error that says the same."""
-    return _CODES.get(_STATUS.get(fault.code, 401), "UNAUTHENTICATED")
+    return _CODES.get(status_of(fault), "UNAUTHENTICATED")
 
 
-def unauthenticated(fault: Unauthenticated) -> Response:
-    """What who is not let in is answered: 401, 403 for a lacking scope, 503 while the issuer cannot be asked."""
-    status = _STATUS.get(fault.code, 401)
+def status_of(fault: Unauthenticated) -> int:
+    """401, 403 for a lacking scope, 503 while the issuer cannot be asked."""
+    return _STATUS.get(fault.code, 401)
+
+
+def headers_of(fault: Unauthenticated) -> dict[str, str]:
+    """`WWW-Authenticate`, and when it is worth asking again."""
     headers: dict[str, str] = {}
-    if fault.challenge and status != 503:
+    if fault.challenge and status_of(fault) != 503:
         headers["WWW-Authenticate"] = fault.challenge
     if fault.retry_after is not None:
         headers["Retry-After"] = str(math.ceil(fault.retry_after))
-    return refusal(status, code_of(fault), fault.message, headers)
+    return headers
+
+
+def unauthenticated(fault: Unauthenticated) -> Response:
+    """What who is not let in is answered."""
+    return refusal(status_of(fault), code_of(fault), fault.message, headers_of(fault))

@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 
 from connectors.kit.protocols import Identity, Remembering
 from connectors.kit.services import Services
+from graph.engine.execution import Engine
 from graph.schema import make_schema
 from resolvers.sources import Handle, Sources
 from runtime import identity
@@ -28,13 +29,14 @@ from runtime.telemetry import Log, PrometheusMetrics, logger
 from server import webhooks
 from server.docs import Docs, folder
 from server.feeds import Feeds
+from server.graphql.desk import Desk
+from server.graphql.endpoint import GraphQLEndpoint
+from server.graphql.origins import Origins
 from server.guard import Guard
 from server.health import Health
 from server.ingest import Ingest
-from server.measuring import measured
 from server.pages import STATIC, Pages
-from server.view import View
-from server.wiring import LivePlane, connect
+from server.wiring import LivePlane, connect, documents_of, limits_of
 
 CLOSING_SECONDS = 1.5
 """How long the vendors' connections may take to close when the server ends."""
@@ -52,7 +54,7 @@ class Parts:
     feeds: Feeds
     crosswalk: CrosswalkStore
     guard: Guard
-    view: View
+    endpoint: GraphQLEndpoint
     health: Health
     pages: Pages
     metrics: PrometheusMetrics
@@ -65,7 +67,7 @@ class Parts:
     def stop(self, grace: float) -> None:
         """The server is to end: it is not ready any more, streams end now, other requests after `grace` seconds."""
         self.health.stop()
-        self.view.stop(grace)
+        self.endpoint.stop(grace)
 
 
 def create_app(
@@ -101,8 +103,8 @@ def create_app(
     docs = Docs(folder())
     routes: list[BaseRoute] = [
         Route("/", parts.pages.home),
-        Route("/graphql", parts.view, methods=["GET", "POST"]),
-        WebSocketRoute("/graphql", parts.view),
+        Route("/graphql", parts.endpoint),
+        WebSocketRoute("/graphql", parts.endpoint),
         Route("/graphiql", parts.pages.graphiql),
         Route("/schema.graphql", parts.pages.schema),
         Route("/docs", docs.index),
@@ -141,7 +143,7 @@ def _parts(settings: Settings, transports: Mapping[str, httpx.AsyncBaseTransport
     bus, state = MemoryBus(on_coalesced=metrics.bus_coalesced), LatestState(database)
     inbox, crosswalk = Inbox(database, worker=uuid4().hex), CrosswalkStore(database)
     ingest = Ingest(organisations, inbox=inbox, state=state, bus=bus, clock=clock, log=log, metrics=metrics)
-    schema = make_schema(report, measured(metrics))
+    schema = make_schema()
     guard = Guard(identity.from_settings(settings, clock=clock), organisations, open=settings.auth is None)
     key = settings.server.cursor_key
     return Parts(
@@ -153,16 +155,20 @@ def _parts(settings: Settings, transports: Mapping[str, httpx.AsyncBaseTransport
         feeds=Feeds(ingest, cursors=CursorStore(database), crosswalk=crosswalk, clock=clock, log=log),
         crosswalk=crosswalk,
         guard=guard,
-        view=View(
-            schema,
-            guard=guard,
-            organisations=organisations,
-            live={name: LivePlane(name, state, bus) for name in organisations},
-            cursor_key=key.reveal().encode() if key else secrets.token_bytes(32),
+        endpoint=GraphQLEndpoint(
+            Desk(
+                Engine(schema, limits_of(settings), report, documents_of(settings)),
+                guard,
+                organisations=organisations,
+                live={name: LivePlane(name, state, bus) for name in organisations},
+                cursor_key=key.reveal().encode() if key else secrets.token_bytes(32),
+                introspection=settings.server.introspection,
+                clock=clock,
+                metrics=metrics,
+            ),
+            origins=Origins(settings.server.allowed_origins, loopback_only=settings.auth is None),
             max_body_bytes=settings.server.max_body_bytes,
             connection_init_seconds=settings.server.connection_init_seconds,
-            clock=clock,
-            log=log,
         ),
         health=Health(
             database,

@@ -76,7 +76,7 @@ def serve(config: _Config = DEFAULT) -> None:
 def _schema_text() -> str:
     from graph.schema import make_schema
 
-    return make_schema(lambda _id, _error: None).as_str().rstrip() + "\n"
+    return make_schema().as_str().rstrip() + "\n"
 
 
 @schema_commands.command("export")

@@ -10,6 +10,8 @@ import msgspec
 from connectors.kit.integration import Integration, Secret
 from connectors.kit.registry import connector_class
 from connectors.kit.services import Services
+from graph.engine.limits import Limits
+from graph.engine.persisted import BadManifest, PersistedDocuments, read_folder
 from resolvers.crosswalk import Link
 from resolvers.errors import ClientError
 from resolvers.sources import Handle, Sources
@@ -107,3 +109,18 @@ class LivePlane:
 
     def subscribe(self, kinds: Sequence[Kind]) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         return self._bus.subscribe([topic(self._organisation, kind) for kind in kinds])
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The engine's limits."""
+    return Limits(**msgspec.structs.asdict(settings.limits))
+
+
+def documents_of(settings: Settings) -> PersistedDocuments:
+    """The documents that clients may name. Raises `ConfigurationFault` for a folder that cannot be used."""
+    given = settings.documents
+    try:
+        trusted = read_folder(given.folder) if given.folder else {}
+    except BadManifest as fault:
+        raise ConfigurationFault(f"documents: {fault}") from None
+    return PersistedDocuments(trusted, only_trusted=given.only_trusted, automatic=given.automatic)

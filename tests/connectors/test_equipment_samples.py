@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from connectors.equipment import CONNECTOR
+from connectors.equipment.facts import Facts, ItemPattern
 from connectors.equipment.octoprint import mapping, wire
 from connectors.equipment.octoprint.merge import Merged
 from connectors.equipment.octoprint.payloads import explain, messages
-from connectors.equipment.facts import Facts, ItemPattern
 from connectors.kit import decode
 from connectors.kit.http import OutcomeKind, by_status
 from connectors.kit.integration import Origin

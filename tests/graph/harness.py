@@ -6,8 +6,8 @@ The world never changes, so it is built once; what each integration knows (the c
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,10 @@ from msgspec.structs import replace
 
 from connectors.kit.protocols import Identity, IdentitySource
 from connectors.kit.services import Services
-from graph.schema import Schema, make_schema
+from graph.engine.execution import Answer, Engine, RequestRefused, refused
+from graph.engine.limits import Limits
+from graph.engine.request import GraphQLRequest
+from graph.schema import make_schema
 from resolvers.context import Context
 from resolvers.loaders import Loaders
 from resolvers.sources import Sources
@@ -75,7 +78,7 @@ class Graph:
     stand_ins: dict[str, StandIn]
     live: Still
     reported: list[BaseException]
-    schema: Schema
+    engine: Engine
 
     def context(self) -> Context:
         return Context(
@@ -87,7 +90,21 @@ class Graph:
         )
 
     async def ask(self, document: str, **variables: Any) -> Any:
-        return await self.schema.execute(document, variable_values=variables, context_value=self.context())
+        """The one answer to a document."""
+        async with aclosing(self.follow(document, **variables)) as answers:
+            return await anext(answers)
+
+    async def follow(self, document: str, **variables: Any) -> AsyncGenerator[Answer, None]:
+        """The answers to a document, as a transport would have them."""
+        context, request = self.context(), GraphQLRequest(query=document, variables=variables)
+        try:
+            prepared, operation = await self.engine.prepare(request, context)
+        except RequestRefused as fault:
+            yield refused(fault)
+            return
+        async with aclosing(self.engine.stream(request, prepared, operation, context)) as answers:
+            async for answer in answers:
+                yield answer
 
     async def data(self, document: str, **variables: Any) -> Any:
         """What a query without errors gives."""
@@ -189,7 +206,7 @@ async def graph_over_the_sandbox(
                 sources.crosswalk.replace(key, identities)
         await asyncio.gather(*(handle.connector.check() for handle in sources))  # everyone is logged in
         reported: list[BaseException] = []
-        schema = make_schema(lambda _, error: reported.append(error))
-        graph = Graph(sources, world, clock, stand_ins, Still(), reported, schema)
+        engine = Engine(make_schema(), Limits(), lambda _, error: reported.append(error))
+        graph = Graph(sources, world, clock, stand_ins, Still(), reported, engine)
         graph.forget()
         yield graph

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from graphql import build_schema, parse
 
-from graph.schema import MOST_REPRESENTATIONS, NODES
+from graph.schema import NODES
 from tests.graph.harness import Graph
 from unified.ids import encode
 from unified.records import Kind
@@ -85,14 +85,15 @@ async def test_an_outage_nulls_its_own_entities_and_is_told_once(graph: Graph) -
 async def test_there_is_an_end_to_how_many_are_taken(graph: Graph) -> None:
     unit = {"__typename": "Unit", "id": encode("Unit", "tak", graph.world.units[0].uid)}
     most = await graph.ask("query($r: [_Any!]!) { _entities(representations: $r) { __typename } }", r=[unit] * 1_000)
-    assert len(most.data["_entities"]) == MOST_REPRESENTATIONS == 1_000
+    assert len(most.data["_entities"]) == 1_000
     assert graph.calls_by_path() == {"tak cot": 1}
     graph.forget()
     assert await graph.errors(ASKED, r=[unit] * 1_001) == [
         {
-            "message": "`_entities` takes at most 1000 representations; 1001 were given",
+            "message": "the operation has a number of representations of 1001; at most 1000 is allowed. "
+            "Ask in several operations.",
             "path": ["_entities"],
-            "extensions": {"code": "BAD_USER_INPUT"},
+            "extensions": {"code": "REPRESENTATION_LIMIT", "limit": 1_000, "found": 1_001},
         }
     ]
     assert graph.calls() == {}
@@ -126,7 +127,7 @@ async def test_what_a_list_shows_is_found_by_reference_and_as_a_node(graph: Grap
 async def test_the_service_tells_its_schema(graph: Graph) -> None:
     sdl = (await graph.data("{ _service { sdl } }"))["_service"]["sdl"]
     assert 'url: "https://specs.apollo.dev/federation/v2.9"' in sdl
-    assert sdl == graph.schema.as_str()
+    assert sdl == graph.engine.schema.as_str()
     kinds = {definition.name.value for definition in parse(sdl).definitions if hasattr(definition, "name")}
     assert {kind.value for kind in Kind} <= kinds
     plain = "\n".join(

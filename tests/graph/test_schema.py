@@ -21,7 +21,7 @@ from graph.schema import NODES, make_schema
 from unified import records
 from unified.records import BY_KIND, Kind
 
-SCHEMA = make_schema(lambda failure, error: None)
+SCHEMA = make_schema()
 BUILT_IN = ("String", "Int", "Float", "Boolean", "ID")
 
 

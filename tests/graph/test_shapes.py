@@ -26,9 +26,9 @@ LISTS = {
 
 def everything(graph: Graph, name: str, hidden: tuple[str, ...] = (), depth: int = 0) -> str:
     """All fields of a type that are no joins, values within values."""
-    kind = graph.schema._schema.type_map[name]
+    kind = graph.engine.schema._schema.type_map[name]
     assert isinstance(kind, GraphQLObjectType | GraphQLInterfaceType)
-    node = graph.schema._schema.type_map["Node"]
+    node = graph.engine.schema._schema.type_map["Node"]
     chosen = []
     for field, shown in kind.fields.items():
         inner = get_named_type(shown.type)
@@ -61,7 +61,7 @@ async def shape(graph: Graph, document: str) -> str:
 
 @pytest.mark.parametrize("field", LISTS)
 async def test_a_list_with_all_that_is_its_own(graph: Graph, field: str, snapshot: SnapshotAssertion) -> None:
-    connection = graph.schema._schema.query_type.fields[field].type  # type: ignore[union-attr]
+    connection = graph.engine.schema._schema.query_type.fields[field].type  # type: ignore[union-attr]
     # an estimate has a new token for each question, and its id with it
     hidden = ("id", "externalId", "token") if field == "priceEstimates" else ()
     row = everything(graph, connection.name.removesuffix("Connection"), hidden)

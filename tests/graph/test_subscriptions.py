@@ -21,7 +21,7 @@ from unified.values import Position
 
 @asynccontextmanager
 async def following(graph: Graph, document: str, **variables: Any) -> AsyncIterator[Any]:
-    stream: Any = await graph.schema.subscribe(document, variable_values=variables, context_value=graph.context())
+    stream = graph.follow(document, **variables)
     try:
         yield stream
     finally:

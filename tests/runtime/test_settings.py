@@ -235,10 +235,9 @@ same = []
     form = '{ env = "NAME" } or { file = "/run/secrets/name" }'
     assert faults(tmp_path, text) == [
         "crossdock.toml:37: unheard: there is no such key; "
-        "write one of server, store, organisations, integrations, masters, links, auth instead",
+        "write one of server, store, organisations, integrations, masters, links, auth, limits, documents instead",
         "crossdock.toml:2: server.prot: there is no such key; "
-        "write port (known: host, port, cursor_key, webhook_max_bytes, max_body_bytes, introspection, "
-        "connection_init_seconds) instead",
+        f"write port (known: {', '.join(ServerSettings.__struct_fields__)}) instead",
         "crossdock.toml:3: server.port: must be a number, not a text; write a port from 1 to 65535, like 8000 instead",
         "crossdock.toml:5: server.introspection: must be true or false, not a number; write true or false instead",
         "crossdock.toml:4: server.host: 0.0.0.0 is reachable from other machines, and without [auth] everyone there "
@@ -262,7 +261,8 @@ same = []
         f"crossdock.toml:22: integrations[3].key: must be a text matching regex '^[a-z][a-z0-9-]{{0,39}}$'; {key}",
         "crossdock.toml:21: integrations[3]: system is missing; write system = … instead",
         "crossdock.toml:24: masters.ITEM: there is no integration 'plmm'; write plm (known: plm, West) instead",
-        "crossdock.toml:25: masters.TRUCK: there is no subject 'TRUCK'; write one of ITEM, VEHICLE, ORDER, EQUIPMENT instead",
+        "crossdock.toml:25: masters.TRUCK: there is no subject 'TRUCK'; "
+        "write one of ITEM, VEHICLE, ORDER, EQUIPMENT instead",
         "crossdock.toml:26: masters.acme: there is no organisation 'acme'; write one of default instead",
         "crossdock.toml:30: links[1].same[2].integration: there is no integration 'zzz'; "
         "write one of plm, West instead",

@@ -1,0 +1,1 @@
+"""From a request to answers: parse, measure, validate, execute; without any transport."""

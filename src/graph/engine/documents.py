@@ -1,0 +1,197 @@
+"""Documents, parsed and validated once, kept by their text."""
+
+import asyncio
+from collections import OrderedDict
+from typing import Any
+
+import msgspec
+from graphql import (
+    ASTValidationRule,
+    DocumentNode,
+    GraphQLError,
+    NoSchemaIntrospectionCustomRule,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+    TypeInfo,
+    Visitor,
+    parse,
+    specified_rules,
+    validate,
+    visit,
+)
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
+
+from graph.engine.limits import LimitExceeded, Limits, Measures, check, measure
+from resolvers.errors import ClientError
+
+__all__ = ["Documents", "Operation", "Prepared", "RequestRefused", "TypeInfo"]
+
+KEPT = 1_000
+LONGEST_KEPT = 32_768
+"""Characters of a document that is still kept; a longer one is parsed every time."""
+IN_THREAD = 400
+"""Fields from which on a document is validated in a thread: overlapping fields cost their square."""
+
+
+class RequestRefused(Exception):
+    """A request that is not executed. `errors` are fit to show; `stage` says how far it got, `kind` which kind of
+    operation it is, as far as is known."""
+
+    def __init__(self, errors: list[GraphQLError], stage: str, kind: str = "unknown") -> None:
+        super().__init__(errors[0].message if errors else stage)
+        self.errors, self.stage, self.kind = errors, stage, kind
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation of a document."""
+
+    name: str | None
+    node: Any
+    type: OperationType
+    measures: Measures
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A valid document. `operations` by name; a nameless one under null."""
+
+    text: str
+    document: Any
+    operations: dict[str | None, Operation]
+
+    def operation(self, name: str | None) -> Operation:
+        """The operation that is meant. Raises `RequestRefused` where that is not said."""
+        if name is None and len(self.operations) == 1:
+            return next(iter(self.operations.values()))
+        found = self.operations.get(name) if name is not None else None
+        if found is not None:
+            return found
+        if name is None:
+            text = "the document has several operations: say in `operationName` which one"
+        else:
+            text = f"the document has no operation {name[:100]!r}"
+        raise RequestRefused([_error(text, "OPERATION_RESOLUTION_FAILURE")], "operation")
+
+
+class _EmptySelections(Visitor):
+    """GraphQL wants at least one selection; graphql-core's parser lets empty sets pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: SelectionSetNode | None = None
+
+    def enter_selection_set(self, node: SelectionSetNode, *_: Any) -> None:
+        if not node.selections and self.found is None:
+            self.found = node
+
+
+class Documents:
+    """Prepares documents for one schema. Bounded: the least used ones are forgotten."""
+
+    def __init__(self, schema: Any, limits: Limits) -> None:
+        self._schema, self._limits = schema, limits
+        self._kept: OrderedDict[tuple[str, bool], Prepared] = OrderedDict()
+
+    async def prepare(self, text: str, *, introspection: bool) -> Prepared:
+        """The document, valid and within the limits. Without `introspection`, names of the schema are not
+        given away either. Raises `RequestRefused`."""
+        key = (text, introspection)
+        known = self._kept.get(key)
+        if known is not None:
+            self._kept.move_to_end(key)
+            return known
+        document = self._parse(text)
+        sizes = self._measured(document)
+        if sum(size.fields for size in sizes.values()) > IN_THREAD:
+            errors = await asyncio.to_thread(self._validate, document, introspection)
+        else:
+            errors = self._validate(document, introspection)
+        if errors:
+            coded = [_coded(error, "GRAPHQL_VALIDATION_FAILED") for error in errors]
+            raise RequestRefused(coded, "validation", _kind(document))
+        prepared = Prepared(text=text, document=document, operations=_operations(document, sizes))
+        if len(text) <= LONGEST_KEPT:
+            self._kept[key] = prepared
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return prepared
+
+    def _parse(self, text: str) -> DocumentNode:
+        try:
+            document = parse(text, max_tokens=self._limits.tokens)
+        except GraphQLError as error:
+            if "tokens" in error.message and "more than" in error.message:
+                refused = LimitExceeded(
+                    "TOKEN_LIMIT",
+                    "a number of tokens",
+                    self._limits.tokens,
+                    self._limits.tokens + 1,
+                    "Send a shorter document; give values as variables.",
+                )
+                raise _refusal(refused, "parse") from None
+            raise RequestRefused([_coded(error, "GRAPHQL_PARSE_FAILED")], "parse") from None
+        except RecursionError:
+            fault = _error("the document is nested too deeply", "GRAPHQL_PARSE_FAILED")
+            raise RequestRefused([fault], "parse") from None
+        empty = _EmptySelections()
+        visit(document, empty)
+        if empty.found is not None:
+            bare = GraphQLError("Syntax Error: a selection set needs at least one field.", nodes=[empty.found])
+            raise RequestRefused([_coded(bare, "GRAPHQL_PARSE_FAILED")], "parse")
+        return document
+
+    def _measured(self, document: DocumentNode) -> dict[int, Measures]:
+        try:
+            sizes = measure(document)
+        except RecursionError:
+            raise RequestRefused([_error("the document is nested too deeply", "DEPTH_LIMIT")], "limits") from None
+        for size in sizes.values():
+            try:
+                check(size, self._limits)
+            except LimitExceeded as refused:
+                raise _refusal(refused, "limits", _kind(document)) from None
+        return sizes
+
+    def _validate(self, document: DocumentNode, introspection: bool) -> list[GraphQLError]:
+        rules: list[type[ASTValidationRule]] = [*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule]
+        if not introspection:
+            rules.append(NoSchemaIntrospectionCustomRule)
+        return validate(
+            self._schema, document, rules, max_errors=self._limits.errors, hide_suggestions=not introspection
+        )
+
+
+def _operations(document: DocumentNode, sizes: dict[int, Measures]) -> dict[str | None, Operation]:
+    found: dict[str | None, Operation] = {}
+    for index, node in enumerate(document.definitions):
+        if isinstance(node, OperationDefinitionNode):
+            name = node.name.value if node.name else None
+            found[name] = Operation(name=name, node=node, type=node.operation, measures=sizes[index])
+    if not found:
+        raise RequestRefused([_error("the document has no operation", "OPERATION_RESOLUTION_FAILURE")], "operation")
+    return found
+
+
+def _error(text: str, code: str) -> GraphQLError:
+    return GraphQLError(text, extensions={"code": code})
+
+
+def _coded(error: GraphQLError, code: str) -> GraphQLError:
+    return GraphQLError(
+        error.message,
+        nodes=error.nodes,
+        source=error.source,
+        positions=error.positions,
+        path=error.path,
+        extensions={"code": code, **(error.extensions or {})},
+    )
+
+
+def _refusal(error: ClientError, stage: str, kind: str = "unknown") -> RequestRefused:
+    return RequestRefused([GraphQLError(error.message, extensions=error.extensions)], stage, kind)
+
+
+def _kind(document: DocumentNode) -> str:
+    kinds = {each.operation.value for each in document.definitions if isinstance(each, OperationDefinitionNode)}
+    return kinds.pop() if len(kinds) == 1 else "unknown"
