@@ -73,9 +73,7 @@ def read(body: bytes, forms: Forms, origin: Origin, *, changed_at: datetime | No
         raise BadPayload(f"the file is no CSV: {str(fault)[:200]}", path="$") from None
 
 
-def _rows(
-    rows: Iterator[list[str]], columns: "_Columns", origin: Origin, changed_at: datetime | None
-) -> Export:
+def _rows(rows: Iterator[list[str]], columns: "_Columns", origin: Origin, changed_at: datetime | None) -> Export:
     kind = "cycles" if "cycle type" in columns.names else "delays"
     columns.require(_CYCLES if kind == "cycles" else _DELAYS)
     found: list[Found] = []
@@ -88,7 +86,9 @@ def _rows(
             raise BadPayload(f"the file has more than {ROWS_MOST:,} rows; export shorter times", path=f"$[{number}]")
         row = _Row(columns, cells, f"$[{number}]")
         try:
-            record: Row | None = _cycle(row, origin, changed_at) if kind == "cycles" else _delay(row, origin, changed_at)
+            record: Row | None = (
+                _cycle(row, origin, changed_at) if kind == "cycles" else _delay(row, origin, changed_at)
+            )
         except MappingFailed as failed:
             bad.append(failed)
             continue

@@ -117,7 +117,9 @@ class Exports:
         now, origin = clock.monotonic(), self._origin()
         told: list[tuple[str, dict[str, object]]] = []
         try:
-            waiting = await asyncio.to_thread(self._scan, now, origin, lambda event, **facts: told.append((event, facts)))
+            waiting = await asyncio.to_thread(
+                self._scan, now, origin, lambda event, **facts: told.append((event, facts))
+            )
         except OSError as fault:
             why = f"{key}: cannot read `export_folder` {self._folder}: {fault.strerror or type(fault).__name__}"
             if self._trouble is None:

@@ -87,7 +87,9 @@ def _machine(told: dict[str, Any], path: str) -> wire.Machine:
                 _element(name, _named(each, f"{path}.{wire.spelt(name)}[{place}]")) for place, each in enumerate(value)
             ]
         elif value is not None and name in wire.SECTIONS:
-            raise BadPayload(f"the element is no object at `{path}.{wire.spelt(name)}`", path=f"{path}.{wire.spelt(name)}")
+            raise BadPayload(
+                f"the element is no object at `{path}.{wire.spelt(name)}`", path=f"{path}.{wire.spelt(name)}"
+            )
     return wire.Machine(header, elements)
 
 

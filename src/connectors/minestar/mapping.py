@@ -276,9 +276,7 @@ def _position(told: Values, at: datetime | None, snapshot_at: datetime | None, p
     if latitude is None or longitude is None or known_at is None or abs(latitude) > 90 or abs(longitude) > 180:
         return None
     altitude = values.measured(told, ("altitude", "meters", "metres", "feet"), ("altitudeunits",), METRES, path)
-    return Position(
-        latitude=latitude, longitude=longitude, altitude_m=altitude, recorded_at=known_at, stale=at is None
-    )
+    return Position(latitude=latitude, longitude=longitude, altitude_m=altitude, recorded_at=known_at, stale=at is None)
 
 
 def fault(element: Element, rules: Rules, at: datetime | None) -> records.EquipmentFault:
@@ -302,9 +300,7 @@ def fleet(page: Fleet, rules: Rules, origin: Origin, bad: list[MappingFailed]) -
         except MappingFailed as failed:
             bad.append(failed)
     for place, machine in enumerate(page.machines):
-        found = equipment(
-            machine, rules, origin, path=f"$.Equipment[{place}]", snapshot_at=snapshot_at, bad=bad
-        )
+        found = equipment(machine, rules, origin, path=f"$.Equipment[{place}]", snapshot_at=snapshot_at, bad=bad)
         if found is not None:
             yield found
 

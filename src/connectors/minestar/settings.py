@@ -23,9 +23,7 @@ CREDENTIALS: Final = (
         required=False,
     ),
     Credential(name="password", description="Password of `username`", required=False),
-    Credential(
-        name="refresh_token", description="With a client: the long-lived refresh token (Deere)", required=False
-    ),
+    Credential(name="refresh_token", description="With a client: the long-lived refresh token (Deere)", required=False),
     Credential(name="token", description="A fixed bearer token (Samsara), instead of all others", required=False),
 )
 
@@ -131,7 +129,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         ),
     ] = "path"
     first_page: Annotated[int, Meta(ge=0, le=1, description="Number of the first page")] = 1
-    page_size: Annotated[int, Meta(ge=1, le=1_000, description="Machines in a page, for `page_form = \"query\"`")] = 100
+    page_size: Annotated[int, Meta(ge=1, le=1_000, description='Machines in a page, for `page_form = "query"`')] = 100
     machine_by: Annotated[
         Literal["make-model-serial", "id", "serial", "pin"],
         Meta(
@@ -182,11 +180,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         tuple[_Glob, ...], Meta(max_length=200, description="Models that are haul trucks; `*`, `?` and `[0-9]` work")
     ] = HAUL_TRUCKS
     loading_unit_models: Annotated[
-        tuple[_Glob, ...], Meta(max_length=200, description="Models that load trucks; what is in neither is MOBILE_MACHINE")
+        tuple[_Glob, ...],
+        Meta(max_length=200, description="Models that load trucks; what is in neither is MOBILE_MACHINE"),
     ] = LOADING_UNITS
     severities: Annotated[
         dict[str, FaultSeverity],
-        Meta(description='The maker\'s own words for how bad a fault is: `Red = "CRITICAL"`; High, Medium, Low are known'),
+        Meta(
+            description='The maker\'s own words for how bad a fault is: `Red = "CRITICAL"`; High, Medium, Low are known'
+        ),
     ] = {}
     requests_per_day: Annotated[
         int | None,

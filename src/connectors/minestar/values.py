@@ -86,19 +86,24 @@ def flag(value: Any, path: str) -> bool | None:
     raise MappingFailed(f"`{path}` is neither true nor false", path=path)
 
 
-@lru_cache(maxsize=4_096)
 def moment(value: str, zone: tzinfo, path: str) -> datetime | None:
     """In UTC; a time without zone is one of `zone`. Null for the providers' null dates. Raises `MappingFailed`."""
+    try:
+        return _parsed(value, zone)
+    except (ValueError, OverflowError):
+        raise MappingFailed(f"`{path}` is no ISO 8601 time", path=path) from None
+
+
+@lru_cache(maxsize=4_096)
+def _parsed(value: str, zone: tzinfo) -> datetime | None:
+    """Remembered: a machine's elements share their times, and pages are read again and again."""
     bare = value.strip()
     if bare[:10] in NULL_DATES or bare.lower() in _NULLS:
         return None
-    try:
-        found = datetime.fromisoformat(bare)
-        if found.tzinfo is None:
-            found = found.replace(tzinfo=zone)
-        return found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise MappingFailed(f"`{path}` is no ISO 8601 time", path=path) from None
+    found = datetime.fromisoformat(bare)
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=zone)
+    return found.astimezone(UTC)
 
 
 def time_of(element: Element, zone: tzinfo, path: str) -> datetime | None:
@@ -185,7 +190,7 @@ def level(values: Values, meant: Percent, path: str) -> float | None:
         found = round(found * 100, 6)
     elif meant == "unsure" and 0 < found <= 1 and (isinstance(value, float) or "." in str(value)):
         raise MappingFailed(
-            f"`{path}.Percent` may be a ratio or a percentage: write `percent = \"ratio\"` or "
+            f'`{path}.Percent` may be a ratio or a percentage: write `percent = "ratio"` or '
             '`percent = "percent"` in the settings',
             path=f"{path}.Percent",
         )
