@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, Final
 
 from bench.chains import Call
-from bench.figures import Measured, at_most, figure
+from bench.figures import Measured, at_most, exactly, figure
 from bench.measuring import late_queries
 from bench.processes import UNDER_TEST, free_port
 from bench.scene import READY_SECONDS, Broken, Client, Scene, Served
@@ -77,7 +77,7 @@ def fusion_items(scene: Scene) -> Measured:
     return _seconds(scene, "fusion", ITEMS)
 
 
-@figure("structures.fusion-items-calls", unit="calls", baseline="vendor calls of that query")
+@figure("structures.fusion-items-calls", unit="calls", target=exactly(6), baseline="vendor calls of that query")
 def fusion_items_calls(scene: Scene) -> Measured:
     return _calls(scene, "fusion", ITEMS)
 
@@ -92,7 +92,7 @@ def fusion_boms(scene: Scene) -> Measured:
     return _seconds(scene, "fusion", BOMS)
 
 
-@figure("structures.fusion-boms-calls", unit="calls", baseline="vendor calls of that query")
+@figure("structures.fusion-boms-calls", unit="calls", target=exactly(7), baseline="vendor calls of that query")
 def fusion_boms_calls(scene: Scene) -> Measured:
     return _calls(scene, "fusion", BOMS)
 
