@@ -3,6 +3,7 @@ it cannot be measured."""
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -45,6 +46,7 @@ def main(given: Sequence[str] | None = None) -> int:
     busy = os.getloadavg()[0]
     if busy > QUIET:
         print(f"other work runs on this machine (load {busy:.1f}): times are too long", file=sys.stderr)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the scene's processes end with us
     with Scene() as scene:
         try:
             missed = [each.name for each in _chosen(arguments.names) if not _holds(each, scene, arguments.verbose)]

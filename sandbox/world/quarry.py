@@ -1,5 +1,5 @@
-"""The quarry: haul trucks, loaders and what else works there. Where each is, and what its counters say, follows from the
-time alone; some of the world's road trucks haul from here, too.
+"""The quarry: haul trucks, loaders and what else works there. Where each is, and what its counters say, follows from
+the time alone; some of the world's road trucks haul from here, too.
 """
 
 import math
@@ -31,6 +31,25 @@ class Phase:
     litres_per_hour: float = 0.0
     reason: tuple[str, str] = ("", "")
     """Class and category of a delay."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What was done from the beginning of a round on."""
+
+    engine_s: float = 0.0
+    idle_s: float = 0.0
+    litres: float = 0.0
+    loads: int = 0
+
+    def plus(self, phase: Phase, seconds: float) -> "_Done":
+        on = seconds if phase.engine else 0.0
+        return _Done(
+            engine_s=self.engine_s + on,
+            idle_s=self.idle_s + (on if phase.name in ("queue", "load", "idle", "delay") else 0.0),
+            litres=self.litres + seconds / 3600 * phase.litres_per_hour,
+            loads=self.loads + (phase.name == "dump" and seconds >= phase.duration_s),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +139,8 @@ class QuarryMachine:
     vehicle: Vehicle | None
     phases: tuple[Phase, ...] = field(repr=False)
     starts_s: tuple[float, ...] = field(repr=False)
+    so_far: tuple[_Done, ...] = field(repr=False)
+    """What is done when each phase begins, and at the end of the round."""
     round_s: float
     payloads_kg: tuple[int, ...]
     """Of the round's cycles."""
@@ -146,10 +167,16 @@ class QuarryMachine:
 
     def reports(self, start: datetime, end: datetime) -> Iterator[QuarryReport]:
         """All reports, start ≤ time ≤ end, oldest first."""
-        second = math.ceil(seconds(start) / self.report_s) * self.report_s
-        while second <= seconds(end):
-            yield self._report(second)
-            second += self.report_s
+        return (self._report(second) for second in self.report_times(start, end))
+
+    def report_times(self, start: datetime, end: datetime) -> range:
+        """Seconds since the world's anchor."""
+        first = math.ceil(seconds(start) / self.report_s) * self.report_s
+        return range(first, math.floor(seconds(end)) + 1, self.report_s)
+
+    def report_of(self, second: int) -> QuarryReport:
+        """That of one of its times."""
+        return self._report(second)
 
     def _report(self, second: float) -> QuarryReport:
         located, engine = second - 45, second - 20
@@ -159,7 +186,7 @@ class QuarryMachine:
             state = self.vehicle.state_at(moment(engine))
             running, fuel = state.ignition, 100 * state.fuel_l / self.vehicle.tank_l
         else:
-            running = self._phase(engine)[1].engine
+            running = self.phases[self._phase(engine)[1]].engine
             fuel = 95 - 100 * (self._raw(second).fuel_l % (self.tank_l * 0.8)) / self.tank_l
         return QuarryReport(
             at=moment(second),
@@ -194,53 +221,46 @@ class QuarryMachine:
             state = self.vehicle.state_at(moment(second))
             km = state.odometer_m / 1000
             return Meters(state.engine_ms / 3_600_000, 0.0, km * self.vehicle.litres_per_km, km, 0, 0)
-        rounds, phase, inside = self._phase(second)
-        engine_s = idle_s = litres = 0.0
-        loads = 0
-        for each in self.phases:
-            worked = each.duration_s if each.start_s < phase.start_s else inside if each is phase else 0.0
-            engine_s += worked if each.engine else 0.0
-            idle_s += worked if each.engine and each.name in ("queue", "load", "idle", "delay") else 0.0
-            litres += worked / 3600 * each.litres_per_hour
-            if each.name == "dump" and each.start_s < phase.start_s:
-                loads += 1
-        whole = self._whole
+        rounds, place, inside = self._phase(second)
+        phase, so_far, whole = self.phases[place], self.so_far[place], self.so_far[-1]
+        done = so_far.plus(phase, inside)
+        engine_s, idle_s, litres = (
+            rounds * all_of + part
+            for all_of, part in (
+                (whole.engine_s, done.engine_s),
+                (whole.idle_s, done.idle_s),
+                (whole.litres, done.litres),
+            )
+        )
         loads_a_round = len(self.payloads_kg)
-        ways = rounds * loads_a_round + loads
+        ways = rounds * loads_a_round + so_far.loads
         return Meters(
-            engine_h=self.base_hours + (rounds * whole[0] + engine_s) / 3600,
-            idle_h=self.base_hours / 4 + (rounds * whole[1] + idle_s) / 3600,
-            fuel_l=self.base_hours * 45 + rounds * whole[2] + litres,
+            engine_h=self.base_hours + engine_s / 3600,
+            idle_h=self.base_hours / 4 + idle_s / 3600,
+            fuel_l=self.base_hours * 45 + litres,
             odometer_km=self.base_hours * 9 + ways * self.way.length_m / 1000,
             loads=int(self.base_hours) + ways if loads_a_round else 0,
             payload_kg=(
                 int(self.base_hours) * self.payloads_kg[0]
                 + rounds * sum(self.payloads_kg)
-                + sum(self.payloads_kg[:loads])
+                + sum(self.payloads_kg[: so_far.loads])
                 if loads_a_round
                 else 0
             ),
         )
 
-    @property
-    def _whole(self) -> tuple[float, float, float]:
-        """Engine seconds, idle seconds and litres of a whole round."""
-        on = [each for each in self.phases if each.engine]
-        idle = sum(each.duration_s for each in on if each.name in ("queue", "load", "idle", "delay"))
-        litres = sum(each.duration_s / 3600 * each.litres_per_hour for each in self.phases)
-        return sum(each.duration_s for each in on), idle, litres
-
-    def _phase(self, second: float) -> tuple[int, Phase, float]:
-        """Rounds until now, the phase, and seconds into it."""
+    def _phase(self, second: float) -> tuple[int, int, float]:
+        """Rounds until now, which phase, and seconds into it."""
         rounds, inside = divmod(second + self.phase_s, self.round_s)
-        phase = self.phases[bisect_right(self.starts_s, inside) - 1]
-        return int(rounds), phase, inside - phase.start_s
+        place = bisect_right(self.starts_s, inside) - 1
+        return int(rounds), place, inside - self.starts_s[place]
 
     def _place(self, second: float) -> tuple[float, float, float]:
         if self.vehicle is not None:
             state = self.vehicle.state_at(moment(second))
             return state.latitude, state.longitude, state.altitude_m
-        _, phase, inside = self._phase(second)
+        _, place, inside = self._phase(second)
+        phase = self.phases[place]
         part = inside / phase.duration_s
         half = self.way.length_m / 2
         metres = {
@@ -381,6 +401,9 @@ def _machine(sort: _Sort, home: Point) -> QuarryMachine:
         )
         for phase, start in zip(phases, starts, strict=True)
     )  # fmt: skip
+    so_far = [_Done()]
+    for phase in placed:
+        so_far.append(so_far[-1].plus(phase, phase.duration_s))
     digits = chance.between(10_000, 99_999)
     serial = f"{sort.model[:3].upper().replace('-', '0')}{digits:05d}" if sort.make != "BELL" else f"AEB{digits:05d}"
     return QuarryMachine(
@@ -396,6 +419,7 @@ def _machine(sort: _Sort, home: Point) -> QuarryMachine:
         vehicle=None,
         phases=placed,
         starts_s=tuple(starts),
+        so_far=tuple(so_far),
         round_s=clock,
         payloads_kg=payloads,
         loaders=("EX07", "WL03") if sort.export_name else ("EX-08",),
@@ -474,6 +498,7 @@ def _road_truck(vehicle: Vehicle, home: Point) -> QuarryMachine:
         vehicle=vehicle,
         phases=(),
         starts_s=(),
+        so_far=(),
         round_s=1.0,
         payloads_kg=(),
         loaders=(),

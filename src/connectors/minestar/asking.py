@@ -1,17 +1,19 @@
 """What is asked of a provider, and how seldom: addresses, limits, and answers that still serve."""
 
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Hashable
+from collections.abc import AsyncGenerator, Hashable, Iterable
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 from urllib.parse import quote
 
+import msgspec
+
 from connectors.kit.auth import RenewingAuth
-from connectors.kit.errors import BadPayload, BatchTooLarge, MappingFailed, NotFound
+from connectors.kit.errors import BadPayload, BatchTooLarge, MappingFailed, NotFound, VendorDown
 from connectors.kit.http import Api, Outcome, segment
 from connectors.kit.integration import Integration, Origin
 from connectors.kit.resilience import RateLimit
-from connectors.kit.services import Services
+from connectors.kit.services import Services, current_reading
 from connectors.minestar import answers, mapping, paging, series, wire
 from connectors.minestar.mapping import Header, Rules
 from connectors.minestar.quota import Metered, Quota
@@ -28,6 +30,10 @@ CAT_RATE: Final = 8.0
 """Calls a second; Cat allows 10 and recommends 7 to 8."""
 CAT_FAST_RATE: Final = 80.0
 """Of snapshots and faults; Cat allows 100."""
+ISO_RATE: Final = 20.0
+"""Of other providers; politeness."""
+WHOLE_SECONDS: Final = 6 * 3_600.0
+"""How long the production of days that are over serves before they are read again: boxes may send late."""
 FLEET_PAGES_MOST: Final = 1_000
 _KNOWN_MOST: Final = 50_000
 _SHELF_MOST: Final = 4_000
@@ -71,10 +77,17 @@ class FaultsOf(NamedTuple):
 
 
 class GainsOf(NamedTuple):
-    """What one counter of one machine gained on the days of a span."""
+    """What one counter of one machine gained on the days of a span. `whole_at`: when all of them were read at once."""
 
     span: Span
     by_day: dict[date, Gain]
+    whole_at: float
+    known_on: date
+    """The day on which they were read."""
+
+    def reaches(self, span: Span) -> bool:
+        """Whether all days of the span are known that were there then."""
+        return self.span.first <= span.first and min(span.last, self.known_on) <= self.span.last
 
 
 class Provider:
@@ -115,7 +128,7 @@ class Provider:
         clock, quota = self._services.clock, self.quota
         given = self._integration.rate_per_second
         cat = self._settings.dialect == "cat" and given is None
-        usual: RateLimit = Metered(given or CAT_RATE, quota, clock=clock)
+        usual: RateLimit = Metered(given or (CAT_RATE if cat else ISO_RATE), quota, clock=clock)
         fast: RateLimit = Metered(CAT_FAST_RATE, quota, clock=clock) if cat else usual
         self.series_api.rate = usual
         self.fleet_api.rate = self.fault_api.rate = fast
@@ -275,20 +288,29 @@ class Provider:
         self, who: Header, start: datetime, end: datetime, bad: list[MappingFailed]
     ) -> list[records.MaintenanceAlert]:
         """What the machine reported from `start` to `end`, both included, the oldest first."""
-        now = self._services.clock.now()
+        now, key = self._services.clock.now(), who.key
         start, end = start.replace(microsecond=0), min(end, now)
-        if start > end or who.key is None:
+        if start > end or key is None:
             return []
-        kept = self._faults.get(who.key)
-        if kept is None or not self._is_fresh(kept) or not (kept.value.start <= start and end <= kept.value.end):
-            usual = now - timedelta(days=self._settings.fault_days)
-            asked, until = (usual, now) if usual <= start else (start, end)  # the usual window serves others, too
-            kept = await self._read_faults(who, who.key, asked, until, bad)
-        return [each for each in kept.value.alerts if start <= each.occurred_at <= end]
+        kept = self._faults.get(key)
+        if kept is not None and kept.value.start > start:
+            kept = None  # it does not go back so far
+        if kept is not None and self._serves(kept.read_at) and end <= kept.value.end:
+            return _between(kept.value.alerts, start, end)
+        usual = now - timedelta(days=self._settings.fault_days)
+        asked, until = (usual, now) if usual <= start else (start, end)  # the usual window serves others, too
+        try:
+            found = await self._read_faults(who, key, asked, until, bad)
+        except VendorDown as error:
+            if kept is None:
+                raise
+            _note_stale(kept.origin, error)
+            return [_stale(each) for each in _between(kept.value.alerts, start, end)]
+        return _between(found, start, end)
 
     async def _read_faults(
         self, who: Header, key: str, start: datetime, end: datetime, bad: list[MappingFailed]
-    ) -> Kept[FaultsOf]:
+    ) -> tuple[records.MaintenanceAlert, ...]:
         elements, origin = await self._series(self.fault_api, who, "faults", start, end + timedelta(seconds=1))
         alerts: dict[str, records.MaintenanceAlert] = {}
         for place, element in enumerate(elements):
@@ -298,39 +320,82 @@ class Provider:
                 if alert is not None:
                     alerts[alert.id] = alert
         found = tuple(sorted(alerts.values(), key=lambda each: each.occurred_at))
-        # what is asked within `fresh_seconds` ends a little later, and is served all the same
-        lasting = end + timedelta(seconds=self._settings.fresh_seconds)
-        kept = Kept(FaultsOf(start, lasting, found), origin, self._services.clock.monotonic())
         if not origin.stale:
-            self._faults.put(key, kept)
-        return kept
+            # what is asked within `series_seconds` ends a little later, and is served all the same
+            lasting = end + timedelta(seconds=self._settings.series_seconds)
+            self._faults.put(key, Kept(FaultsOf(start, lasting, found), origin, self._services.clock.monotonic()))
+        return found
 
     async def gains(
         self, who: Header, kind: SeriesKind, span: Span, bad: list[MappingFailed]
     ) -> tuple[dict[date, Gain], Origin]:
-        """What a counter gained on each day of the span. The day before is read, too, for its last value."""
-        key = (who.key, kind)
-        kept = self._gains.get(key)
-        if kept is None or not self._is_fresh(kept) or not kept.value.span.covers(span):
-            zone, now = self._rules.day_zone, self._services.clock.now()
-            usual = Span.until(now.astimezone(zone).date(), days=self._settings.production_days)
-            asked = usual if usual.covers(span) else span
-            start = series.start_of(asked.first - timedelta(days=1), zone)
-            end = min(series.start_of(asked.last + timedelta(days=1), zone), now)
-            elements: list[wire.Element] = []
-            origin = self.series_api.origin()
-            if start < end:
-                elements, origin = await self._series(self.series_api, who, kind, start, end)
-            wanted = series.ELEMENTS[kind]
-            named = [each for each in elements if each.name in wanted]
-            found = series.gains(series.readings(named, self._rules, "$", bad), zone)
-            kept = Kept(GainsOf(asked, found), origin, self._services.clock.monotonic())
-            if not origin.stale:
-                self._gains.put(key, kept)
-        return kept.value.by_day, kept.origin
+        """What a counter gained on each day of the span."""
+        kept = self._gains.get((who.key, kind))
+        if kept is not None and not kept.value.reaches(span):
+            kept = None
+        if kept is not None and self._serves(kept.read_at) and kept.value.span.covers(span):
+            return kept.value.by_day, kept.origin
+        try:
+            return await self._read_gains(who, kind, span, kept, bad)
+        except VendorDown as error:
+            if kept is None:
+                raise
+            _note_stale(kept.origin, error)
+            return kept.value.by_day, msgspec.structs.replace(kept.origin, stale=True)
 
-    def _is_fresh(self, kept: Kept[V]) -> bool:
+    async def _read_gains(
+        self, who: Header, kind: SeriesKind, span: Span, kept: Kept[GainsOf] | None, bad: list[MappingFailed]
+    ) -> tuple[dict[date, Gain], Origin]:
+        """Days that are over hardly change: they are read again a few times a day, today and yesterday each time. The
+        day before the first is read, too, for its last value."""
+        zone, now, monotonic = self._rules.day_zone, self._services.clock.now(), self._services.clock.monotonic()
+        today = now.astimezone(zone).date()
+        usual = Span.until(today, days=self._settings.production_days)
+        asked = usual if usual.covers(span) else span
+        since, whole_at, before = asked.first, monotonic, dict[date, Gain]()
+        if (
+            kept is not None
+            and kept.value.reaches(asked)
+            and asked.last >= today
+            and monotonic - kept.value.whole_at < WHOLE_SECONDS
+        ):
+            since = max(asked.first, kept.value.known_on - timedelta(days=1))
+            whole_at = kept.value.whole_at
+            before = {day: gain for day, gain in kept.value.by_day.items() if day < since}
+        start = series.start_of(since - timedelta(days=1), zone)
+        end = min(series.start_of(asked.last + timedelta(days=1), zone), now)
+        if start >= end:
+            return {}, self.series_api.origin()
+        elements, origin = await self._series(self.series_api, who, kind, start, end)
+        named = [each for each in elements if each.name in series.ELEMENTS[kind]]
+        found = series.gains(series.readings(named, self._rules, "$", bad), zone)
+        by_day = before | {day: gain for day, gain in found.items() if day >= since}
+        if not origin.stale:
+            self._gains.put((who.key, kind), Kept(GainsOf(asked, by_day, whole_at, today), origin, monotonic))
+        return by_day, origin
+
+    def _is_fresh(self, kept: Kept[wire.Fleet]) -> bool:
         return self._services.clock.monotonic() - kept.read_at < self._settings.fresh_seconds
+
+    def _serves(self, read_at: float) -> bool:
+        return self._services.clock.monotonic() - read_at < self._settings.series_seconds
+
+
+def _between(
+    alerts: Iterable[records.MaintenanceAlert], start: datetime, end: datetime
+) -> list[records.MaintenanceAlert]:
+    return [each for each in alerts if start <= each.occurred_at <= end]
+
+
+def _stale(alert: records.MaintenanceAlert) -> records.MaintenanceAlert:
+    return msgspec.structs.replace(alert, source=msgspec.structs.replace(alert.source, stale=True))
+
+
+def _note_stale(origin: Origin, error: VendorDown) -> None:
+    """The window of a series moves on, so that the last good answer is none to the same address."""
+    reading = current_reading.get()
+    if reading is not None:
+        reading.note_stale(origin.as_of, error)
 
 
 def _elements(page: wire.Fleet) -> list[wire.Element]:

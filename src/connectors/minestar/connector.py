@@ -17,13 +17,13 @@ from connectors.minestar.asking import Kept, Provider
 from connectors.minestar.exports import Exports
 from connectors.minestar.mapping import Header
 from connectors.minestar.polling import FLEET, RECEIVED, Changes
-from connectors.minestar.series import Span
-from connectors.minestar.settings import COUNTERS, CREDENTIALS, Settings, settings_of
+from connectors.minestar.series import Gain, Span
+from connectors.minestar.settings import COUNTERS, CREDENTIALS, SeriesKind, Settings, settings_of
 from unified import ids as global_ids
 from unified import queries, records
 from unified.events import Changed, Event
 from unified.keys import Subject, equipment_key
-from unified.queries import ListQuery, SourcePage, sort_value
+from unified.queries import ListQuery, OrderBy, SourcePage, sort_value
 from unified.values import System
 
 R = TypeVar("R", records.HaulCycle, records.EquipmentDelay)
@@ -239,13 +239,15 @@ class MineStar(Connector):
         provider, bad = self.provider, list[MappingFailed]()
         if provider is None:
             return []
-        kinds = [kind for kind in COUNTERS if self.settings.series_name(kind) is not None]
+        kinds: list[SeriesKind] = [kind for kind in COUNTERS if self.settings.series_name(kind) is not None]
 
         async def of(key: str, who: Header, span: Span) -> list[records.ProductionRecord]:
             if span.days < 1:
                 return []
             told = await asyncio.gather(*(provider.gains(who, kind, span, bad) for kind in kinds))
-            by_kind = {kind: gained for kind, (gained, _) in zip(kinds, told, strict=True)}
+            by_kind: dict[SeriesKind, dict[date, Gain]] = {
+                kind: gained for kind, (gained, _) in zip(kinds, told, strict=True)
+            }
             origin = min((each for _, each in told), key=lambda each: (not each.stale, each.as_of), default=None)
             return series.production(key, by_kind, span, self.rules, origin) if origin is not None else []
 
@@ -359,6 +361,7 @@ class MineStar(Connector):
                 return Polled(cursor=cursor)  # the last good answer of a provider that is down: nothing new
             raws += self._changes.of(page.value, self.rules, page.origin.as_of)
         self._polled_at = now
+        self._changes.remember(raws)
         return Polled(raws=tuple(raws), cursor=cursor)
 
     async def events(self, raw: Raw) -> Sequence[Event]:
@@ -408,9 +411,7 @@ def _page(rows: Sequence[R], query: ListQuery[Any], cursor: str | None) -> Sourc
     matches: Callable[[R], bool] = query.filter.matches
     found = [row for row in rows if matches(row)]
     for each in reversed(query.order_by):
-        there = [row for row in found if getattr(row, each.field) is not None]
-        rest = [row for row in found if getattr(row, each.field) is None]
-        found = sorted(there, key=lambda row, by=each: sort_value(row, by), reverse=each.descending) + rest  # type: ignore[misc]
+        found = _sorted(found, each)
     start = 0
     if cursor is not None:
         start = next((place for place, row in enumerate(found, 1) if row.source.external_id == cursor), 0)
@@ -421,3 +422,10 @@ def _page(rows: Sequence[R], query: ListQuery[Any], cursor: str | None) -> Sourc
     return SourcePage(
         records=chosen, next=chosen[-1].source.external_id if more else None, total=len(found), sorted=True
     )
+
+
+def _sorted(rows: Sequence[R], by: OrderBy) -> list[R]:
+    """Nulls last in both directions."""
+    there = [row for row in rows if getattr(row, by.field) is not None]
+    rest = [row for row in rows if getattr(row, by.field) is None]
+    return sorted(there, key=lambda row: sort_value(row, by), reverse=by.descending) + rest

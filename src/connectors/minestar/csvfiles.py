@@ -52,16 +52,16 @@ class Export(NamedTuple):
 
 def is_cycles(body: bytes) -> bool:
     """Whether the first line has the columns of cycles."""
-    return _CYCLES <= _names(body)
+    return _names(body) >= _CYCLES
 
 
 def is_delays(body: bytes) -> bool:
     """Whether the first line has the columns of delays."""
-    return _DELAYS <= _names(body)
+    return _names(body) >= _DELAYS
 
 
 def read(body: bytes, forms: Forms, origin: Origin, *, changed_at: datetime | None) -> Export:
-    """All rows that can be read. `changed_at` is when the file was written. Raises `BadPayload` for what is no export."""
+    """All rows that can be read. `changed_at` is when the file was written. Raises `BadPayload` for no export."""
     try:
         rows = csv.reader(io.StringIO(_text(body)), delimiter=_delimiter(body))
         head = next(rows, [])

@@ -1,6 +1,6 @@
 """What providers send and MineStar exports, for `crossdock decode` and the live path."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
@@ -92,7 +92,7 @@ def read_fleet(payload: Payload, origin: Origin) -> Iterable[Decoded]:
         raise BadPayload("this is a time series; decode it as aemp-series", path="$")
     yield page(told, rules)
     bad: list[MappingFailed] = []
-    for machine, record in zip(told.machines, mapping.fleet(told, rules, origin, bad), strict=False):
+    for machine, record in mapping.machines(told, rules, origin, bad):
         who = mapping.header(machine.header)
         yield MachineHeader(
             key=who.key or "",
@@ -150,7 +150,7 @@ def _raise_first(bad: list[MappingFailed]) -> None:
         raise MappingFailed(f"{first.message}{more}", path=first.path)
 
 
-def _is(kind: type[wire.Document]) -> "object":
+def _is(kind: type[wire.Fleet | wire.Series]) -> Callable[[Payload], bool]:
     def recognises(payload: Payload) -> bool:
         try:
             return isinstance(answers.document(payload.body), kind) and bool(payload.body.strip())
@@ -177,12 +177,12 @@ DECODERS: Final = (
         name=FLEET,
         description="ISO 15143-3: a page of a fleet, or one machine; XML or JSON, AEMP 1.2 too",
         read=read_fleet,
-        recognises=_is(wire.Fleet),  # type: ignore[arg-type]
+        recognises=_is(wire.Fleet),
     ),
     Decoder(
         name=SERIES,
         description="ISO 15143-3: a page of a time series; XML or JSON",
         read=read_series,
-        recognises=_is(wire.Series),  # type: ignore[arg-type]
+        recognises=_is(wire.Series),
     ),
 )

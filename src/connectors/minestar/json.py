@@ -39,7 +39,7 @@ def _document(told: dict[str, Any], path: str) -> wire.Document:
         return _document(_named(told["fleet"], f"{path}.Fleet"), f"{path}.Fleet")
     links = list(_links(told.get("links"), f"{path}.Links"))
     if "equipment" in told or (wire.HEADER in told and not _has_series(told)):
-        found = told["equipment"] if "equipment" in told else told
+        found = told.get("equipment", told)
         rows = found if isinstance(found, list) else [found]
         return wire.Fleet(
             version=_text(told.get("version")),

@@ -2,7 +2,7 @@
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, NamedTuple
@@ -119,25 +119,25 @@ def installed_at(who: Header, rules: Rules) -> datetime | None:
 _Read = Callable[[Values, Rules, str], float | None]
 
 
-def _hours(told: Values, rules: Rules, path: str) -> float | None:
+def _hours(told: Values, _rules: Rules, path: str) -> float | None:
     return values.counted(values.hours(told, path), path)
 
 
-def _litres(told: Values, rules: Rules, path: str) -> float | None:
+def _litres(told: Values, _rules: Rules, path: str) -> float | None:
     found = values.measured(told, ("fuelconsumed", "fuelconsumedlitres"), ("fuelunits",), LITRES, path)
     return values.counted(found, path)
 
 
-def _kilometres(told: Values, rules: Rules, path: str) -> float | None:
+def _kilometres(told: Values, _rules: Rules, path: str) -> float | None:
     found = values.measured(told, ("odometer", "odometerkilometre"), ("odometerunits",), KILOMETRES, path)
     return values.counted(found, path)
 
 
-def _kilograms(told: Values, rules: Rules, path: str) -> float | None:
+def _kilograms(told: Values, _rules: Rules, path: str) -> float | None:
     return values.counted(values.measured(told, ("payload",), ("payloadunits", "weightunit"), KILOGRAMS, path), path)
 
 
-def _count(told: Values, rules: Rules, path: str) -> float | None:
+def _count(told: Values, _rules: Rules, path: str) -> float | None:
     return values.counted(values.number(told.get("count"), path), path)
 
 
@@ -158,11 +158,11 @@ METERS: Final[dict[str, tuple[str, _Read]]] = {
 """Field of `MachineMeters` by element."""
 
 
-def _speed(told: Values, rules: Rules, path: str) -> float | None:
+def _speed(told: Values, _rules: Rules, path: str) -> float | None:
     return values.measured(told, ("speed",), ("speedunits",), KILOMETRES_AN_HOUR, path)
 
 
-def _load_factor(told: Values, rules: Rules, path: str) -> float | None:
+def _load_factor(told: Values, _rules: Rules, path: str) -> float | None:
     return values.number(told.get("loadfactor") or told.get("percent"), path)
 
 
@@ -224,14 +224,14 @@ def equipment(
                     )
         except MappingFailed as failed:
             bad.append(_placed(failed, f"{path}.{spelt(name)}"))
-    silent = newest is not None and origin.as_of - newest > rules.offline
+    offline = silent(newest, snapshot_at or origin.as_of, rules)
     return records.Equipment(
         source=origin.source(key, raw),
         updated_at=newest,
         name=who.equipment_id or who.number or key,
         equipment_type=_type(who.model, rules),
-        state=EquipmentState.OFFLINE if silent else _STATES[running],
-        error_message=None if newest is None or not silent else f"no report since {newest:%Y-%m-%d %H:%M} UTC",
+        state=EquipmentState.OFFLINE if offline else _STATES[running],
+        error_message=None if newest is None or not offline else f"no report since {newest:%Y-%m-%d %H:%M} UTC",
         manufacturer=who.make or None,
         model=who.model,
         serial_number=who.serial or who.pin,
@@ -291,18 +291,35 @@ def fault(element: Element, rules: Rules, at: datetime | None) -> records.Equipm
     )
 
 
-def fleet(page: Fleet, rules: Rules, origin: Origin, bad: list[MappingFailed]) -> Iterable[records.Equipment]:
+def taken_at(page: Fleet, rules: Rules) -> datetime | None:
+    """When the provider made the page; null where it does not say. Raises `MappingFailed`."""
+    told = page.snapshot_time
+    return None if told is None else values.moment(told, rules.zone, "$.snapshotTime")
+
+
+def silent(newest: datetime | None, at: datetime, rules: Rules) -> bool:
+    """Whether a machine whose newest news is this old counts as offline."""
+    return newest is not None and at - newest > rules.offline
+
+
+def machines(
+    page: Fleet, rules: Rules, origin: Origin, bad: list[MappingFailed]
+) -> Iterator[tuple[Machine, records.Equipment]]:
     """The machines of a page, in its order."""
     snapshot_at = None
-    if page.snapshot_time is not None:
-        try:
-            snapshot_at = values.moment(page.snapshot_time, rules.zone, "$.snapshotTime")
-        except MappingFailed as failed:
-            bad.append(failed)
+    try:
+        snapshot_at = taken_at(page, rules)
+    except MappingFailed as failed:
+        bad.append(failed)
     for place, machine in enumerate(page.machines):
-        found = equipment(machine, rules, origin, path=f"$.Equipment[{place}]", snapshot_at=snapshot_at, bad=bad)
+        path = f"$.Equipment[{place}]"
+        found = equipment(machine, rules, origin, path=path, snapshot_at=snapshot_at, bad=bad)
         if found is not None:
-            yield found
+            yield machine, found
+
+
+def fleet(page: Fleet, rules: Rules, origin: Origin, bad: list[MappingFailed]) -> list[records.Equipment]:
+    return [found for _, found in machines(page, rules, origin, bad)]
 
 
 # --- what a machine reported

@@ -1,9 +1,10 @@
 """Live changes: the fleet's snapshots compared with those before, one delivery per machine that has changed."""
 
+import contextlib
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -30,38 +31,39 @@ class Changes:
 
     def of(self, page: Fleet, rules: Rules, read_at: datetime) -> Iterator[Raw]:
         """Deliveries of the machines that tell something else than before, or have become silent."""
+        at = read_at
+        with contextlib.suppress(MappingFailed):  # the mapping tells of it
+            at = mapping.taken_at(page, rules) or read_at
         for machine in page.machines:
             key = mapping.header(machine.header).key
             if key is None:
                 continue
-            body = one(machine, page.snapshot_time)
-            silent = _silent(machine, rules, read_at)
             digest = hashlib.blake2b(msgspec.json.encode(_plain(machine)), digest_size=12).hexdigest()
-            mark = f"{digest}{':silent' if silent else ''}"
+            mark = f"{digest}-silent" if mapping.silent(_newest(machine, rules), at, rules) else digest
             if self._told.get(key) == mark:
                 continue
+            headers = {"content-type": "application/json", RECEIVED: read_at.isoformat()}
+            payload = Payload(body=one(machine, page.snapshot_time), headers=headers)
+            yield Raw(delivery_id=f"{key}:{mark}", decoder=FLEET, payload=payload)
+
+    def remember(self, raws: Sequence[Raw]) -> None:
+        """These are delivered."""
+        for raw in raws:
+            key, _, mark = raw.delivery_id.rpartition(":")
             self._told[key] = mark
             self._told.move_to_end(key)
-            if len(self._told) > _REMEMBERED:
-                self._told.popitem(last=False)
-            yield Raw(
-                delivery_id=f"{key}:{mark}",
-                decoder=FLEET,
-                payload=Payload(body=body, headers={"content-type": "application/json", RECEIVED: read_at.isoformat()}),
-            )
+        while len(self._told) > _REMEMBERED:
+            self._told.popitem(last=False)
 
 
-def _silent(machine: Machine, rules: Rules, now: datetime) -> bool:
-    """Whether the newest of its times is so old that it is offline."""
+def _newest(machine: Machine, rules: Rules) -> datetime | None:
     newest: datetime | None = None
     for element in machine.elements:
-        try:
+        with contextlib.suppress(MappingFailed):  # the mapping tells of it
             at = values.time_of(element, rules.zone, "$")
-        except MappingFailed:
-            continue
-        if at is not None and (newest is None or at > newest):
-            newest = at
-    return newest is not None and now - newest > max(rules.offline, timedelta(0))
+            if at is not None and (newest is None or at > newest):
+                newest = at
+    return newest
 
 
 def one(machine: Machine, snapshot_time: str | None) -> bytes:

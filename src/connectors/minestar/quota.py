@@ -1,4 +1,4 @@
-"""Providers' limits: so many calls a second, and at Cat so many a day. Beyond the day's nobody is asked until 00:00 UTC."""
+"""Providers' limits: so many calls a second, and at Cat so many a day, after which nobody is asked until 00:00 UTC."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
