@@ -7,7 +7,7 @@ no cookie jar unless the connector asks for one. Measured: about half the CPU of
 import asyncio
 import hashlib
 import ssl
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -169,6 +169,17 @@ class Api:
             self.last_good.drop(key)  # it was not good
             raise
 
+    async def read_as(self, request: httpx.Request, read: Callable[[bytes], T]) -> Answer[T]:
+        """As `read`, for answers that are no JSON: `read` makes the value, or raises `BadPayload`."""
+        key = self._key(request)
+        body, origin = await self._shared(request, key)
+        try:
+            return Answer(value=read(body), origin=origin)
+        except BadPayload as fault:
+            self.last_good.drop(key)  # it was not good
+            self._place_fault(fault, at=request.url.path)
+            raise
+
     async def read_bytes(self, request: httpx.Request) -> tuple[bytes, Origin]:
         """The body of a read and its origin: fresh, shared with an identical call, or the last good one."""
         return await self._shared(request, self._key(request))
@@ -265,10 +276,13 @@ class Api:
         try:
             return decode.json(body, into)
         except BadPayload as fault:
-            fault.integration = self.integration.key
-            fault.message = f"{self.integration.key}: {at}: {fault.message}"
-            fault.args = (fault.message,)
+            self._place_fault(fault, at=at)
             raise
+
+    def _place_fault(self, fault: BadPayload, *, at: str) -> None:
+        fault.integration = self.integration.key
+        fault.message = f"{self.integration.key}: {at}: {fault.message}"
+        fault.args = (fault.message,)
 
     async def aclose(self) -> None:
         """Cancels what is in flight and closes the connections; later calls are refused."""

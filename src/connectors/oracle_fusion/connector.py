@@ -41,8 +41,8 @@ CHILDREN: Final = "WorkOrderOperation,WorkOrderMaterial"
 ORDERS_PAGE: Final = 100
 """Most work orders of a page: each brings its operations and materials along."""
 ITEMS_PAGE: Final = 200
-BOMS: Final = 10
-"""Most structures in one page of a list."""
+BOMS: Final = 50
+"""Most structures in one page of a list: parts that they share are read once per page."""
 
 
 class OracleFusion(Connector):

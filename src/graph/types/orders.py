@@ -56,6 +56,8 @@ class Order(Sourced):
     ship_to: str | None = plain("Number of who receives the goods, where it is not `partner`.")
     total: Money | None = plain("Net value of the whole order.")
     requested_on: date | None = plain("Day that the customer asked for.")
+    ordered_on: date | None = plain("Day of the document: when the order was given.")
+    created_on: date | None = plain("Day on which it was made in its system, where that keeps no time; see `createdAt`.")
     picking: records.Progress | None = plain("How far picking is.")
     goods_movement: records.Progress | None = plain("How far goods issue or receipt is.")
     planned_at: datetime | None = plain("When it should leave or arrive.")

@@ -55,6 +55,7 @@ class Vehicle(Sourced):
     fuel_litres: float | None = plain("Fuel in the tank, litres.")
     fuel_percent: float | None = plain("Fuel in the tank, percent.")
     battery_percent: float | None = plain("Battery of the tracker or the vehicle, percent.")
+    gsm_level: int | None = plain("Strength of its tracker's mobile network, in the vendor's steps.")
     supply_volts: float | None = plain("Supply voltage, volts.")
     odometer_km: float | None = plain("Distance driven in its life, kilometres.")
     engine_hours: float | None = plain("Running time of its engine, hours.")
