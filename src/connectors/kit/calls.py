@@ -21,6 +21,8 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that come with one answer at least, where there are as many; null: all."""
     per_key: int = 0
     per_row: int = 0
+    alike: bool = False
+    """Whether every batch makes the same calls, which are shared while they are under way."""
     narrows: frozenset[str] = frozenset()
     """Of a list: names of the filter's fields that the vendor applies itself, so that no row comes in vain. With any
     other field the caller reads on until a page is full."""

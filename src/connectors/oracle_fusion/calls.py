@@ -17,7 +17,7 @@ CALLS: Final = {
     ),
     "explode": _EXPLODE,
     "read_boms": _EXPLODE,
-    "list_boms": Calls(once=2, each=3 * _LEVELS, rows=10, narrows=frozenset({"item_numbers"})),
+    "list_boms": Calls(by={"item_numbers": Calls(once=2, each=3 * _LEVELS, keys=10)}),
     "where_used": Calls(each=2 * _LEVELS, keys=100),
     "read_work_orders": Calls(each=2, keys=100),
     "list_work_orders": Calls(

@@ -5,7 +5,7 @@ from typing import Final
 from connectors.kit.calls import Calls
 
 _TRIPS: Final = 50
-_CARS = Calls(each=20)
+_CARS = Calls(each=20, alike=True)
 """Cars are those of the active trips, all of which are walked through: of a thousand at most."""
 
 CALLS: Final = {

@@ -7,8 +7,8 @@ from connectors.kit.calls import Calls
 
 ROWS: Final = 100
 """Rows of an answer that a system gives at least, whatever `$top` says; more come by `__next`."""
-_THROUGH_ITEMS = Calls(once=2, each=3, rows=10)
-"""A page of items has the documents of its items: keys first, then their heads by one or two addresses."""
+_THROUGH_ITEMS = Calls(once=2, each=2, rows=10)
+"""A page of items has the documents of its items, ten at least: keys first, then their heads."""
 
 # A condition such as `SalesOrder eq '0000004711' or ` has up to 70 encoded characters, an address 7,000
 ODATA: Final[Mapping[str, Calls]] = {
@@ -17,13 +17,13 @@ ODATA: Final[Mapping[str, Calls]] = {
         once=1,
         rows=ROWS,
         narrows=frozenset({"order_kinds", "partner", "numbers"}),
-        by={"numbers": Calls(each=2, keys=40, rows=ROWS), "item_number": _THROUGH_ITEMS},
+        by={"numbers": Calls(each=2, keys=40), "item_number": _THROUGH_ITEMS},
     ),
     "read_shipments": Calls(keys=40, rows=ROWS),
     "list_shipments": Calls(
         rows=ROWS,
         narrows=frozenset({"directions", "partner", "warehouses", "numbers"}),
-        by={"numbers": Calls(keys=40, rows=ROWS), "order_number": _THROUGH_ITEMS},
+        by={"numbers": Calls(keys=40), "order_number": _THROUGH_ITEMS},
     ),
     "shipments_of_orders": Calls(once=1, each=2, keys=30, rows=10),
     "read_inventory_balances": Calls(keys=10, rows=ROWS),  # all stock of the materials is read
@@ -31,7 +31,7 @@ ODATA: Final[Mapping[str, Calls]] = {
     "inventory_of_items": Calls(keys=40, rows=ROWS),
     "read_items": Calls(keys=40, rows=ROWS),
     "items_by_number": Calls(keys=40, rows=ROWS),
-    "list_items": Calls(rows=ROWS, by={"numbers": Calls(keys=40, rows=ROWS)}),
+    "list_items": Calls(rows=ROWS, by={"numbers": Calls(keys=40)}),
 }
 
 BAPI: Final[Mapping[str, Calls]] = {

@@ -11,8 +11,8 @@ ROWS: Final = 100
 
 # A condition such as `WarehouseOrder eq '2000001' or ` has up to 70 encoded characters, an address 7,000
 _KEYS = Calls(keys=100, rows=ROWS)
-_THROUGH_ITEMS = Calls(once=2, each=3, rows=10)
-"""A page of open items has the orders of its items: keys first, then their heads by one or two addresses."""
+_THROUGH_ITEMS = Calls(once=2, each=2, rows=10)
+"""A page of open items has the orders of its items, ten at least: keys first, then their heads."""
 
 CALLS: Final = {
     "read_orders": Calls(each=2, keys=100, rows=ROWS),  # outbound and inbound are two services
@@ -21,7 +21,7 @@ CALLS: Final = {
         rows=ROWS,
         narrows=frozenset({"order_kinds", "warehouses", "partner", "numbers"}),
         by={
-            "numbers": Calls(each=2, keys=30, rows=ROWS),  # each spelt in three ways
+            "numbers": Calls(each=2, keys=30),  # each spelt in three ways
             "statuses": _THROUGH_ITEMS,
             "item_number": _THROUGH_ITEMS,
         },

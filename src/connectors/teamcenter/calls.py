@@ -18,6 +18,6 @@ CALLS: Final = {
     ),
     "explode": _EXPLODE,
     "read_boms": _EXPLODE,
-    "list_boms": Calls(once=3, each=9, rows=10, narrows=frozenset({"item_numbers"})),
+    "list_boms": Calls(by={"item_numbers": Calls(once=3, each=9, keys=10)}),
     "where_used": Calls(once=1),
 }

@@ -1,23 +1,29 @@
 """Runs prepared operations: one context each, a limit on time, errors with codes and without secrets."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
 import msgspec
 from graphql import ExecutionResult, GraphQLError, OperationType, execute, located_error, subscribe
 
-from graph.engine.documents import Documents, Operation, Prepared, RequestRefused
+from graph.engine.documents import Documents, Operation, Prepared, RequestRefused, refusal
 from graph.engine.errors import Report, told
 from graph.engine.limits import Limits
 from graph.engine.persisted import PersistedDocuments
+from graph.engine.pricing import Pricing
+from graph.engine.reports import cost_of, explanation_of, plan_of
 from graph.engine.request import GraphQLRequest
 from graph.schema import Schema
 from resolvers.context import Context
-from resolvers.errors import extensions_of
+from resolvers.errors import Forbidden, extensions_of
+from resolvers.tally import Explanation, Tally, counting
 
 __all__ = ["Answer", "Engine", "GraphQLRequest", "OperationType", "RequestRefused"]
+
+EXPLAIN = "explain"
+"""The scope of those who may see which vendor is asked for what."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,43 +57,61 @@ class Engine:
     """Executes requests over the one schema."""
 
     def __init__(
-        self, schema: Schema, limits: Limits, report: Report, persisted: PersistedDocuments | None = None
+        self,
+        schema: Schema,
+        limits: Limits,
+        report: Report,
+        persisted: PersistedDocuments | None = None,
+        *,
+        show_cost: bool = False,
     ) -> None:
+        """`show_cost`: every answer tells its cost, not only those to who asks for it."""
         self.schema, self.limits = schema, limits
+        self._show_cost = show_cost
         self._persisted = persisted or PersistedDocuments()
         self._core = schema._schema
         self._report = report
         self.documents = Documents(self._core, limits)
+        self._pricing = Pricing(self._core, limits)
 
     async def prepare(self, request: GraphQLRequest, context: Context) -> tuple[Prepared, Operation]:
         """The operation that a request means. Raises `RequestRefused`."""
+        if (request.explain or request.dry) and EXPLAIN not in context.principal.scopes:
+            raise refusal(Forbidden(f"the caller lacks the scope `{EXPLAIN}`"), "forbidden")
         text = self._persisted.text(request)
         prepared = await self.documents.prepare(text, introspection=context.introspection)
         self._persisted.proved(request, text)
-        return prepared, prepared.operation(request.operation_name)
+        operation = prepared.operation(request.operation_name)
+        self._pricing.price(prepared, operation, request.variables, context.sources)
+        return prepared, operation
 
     async def run(self, request: GraphQLRequest, prepared: Prepared, operation: Operation, context: Context) -> Answer:
         """Executes a query or a mutation to its end or its limit of time."""
+        if request.dry:
+            return self._planned(request, prepared, operation, context)
+        tally = self._tally(request, context)
         try:
-            async with asyncio.timeout(self.limits.seconds):
-                result = execute(
-                    self._core,
-                    prepared.document,
-                    context_value=context,
-                    variable_values=request.variables,
-                    operation_name=operation.name,
-                )
-                if not isinstance(result, ExecutionResult):
-                    result = await result
+            with counting(tally):
+                async with asyncio.timeout(self.limits.seconds):
+                    result = execute(
+                        self._core,
+                        prepared.document,
+                        context_value=context,
+                        variable_values=request.variables,
+                        operation_name=operation.name,
+                    )
+                    if not isinstance(result, ExecutionResult):
+                        result = await result
         except TimeoutError:
-            return Answer(errors=[self._too_long()], data=None)
-        return self._answer(result, context)
+            extensions = self._reports(request, prepared, operation, context, tally)
+            return Answer(errors=[self._too_long()], data=None, extensions=extensions)
+        return self._answer(result, context, self._reports(request, prepared, operation, context, tally))
 
     async def stream(
         self, request: GraphQLRequest, prepared: Prepared, operation: Operation, context: Context
     ) -> AsyncGenerator[Answer, None]:
         """The answers of a subscription, or the one answer of any other operation."""
-        if operation.type is not OperationType.SUBSCRIPTION:
+        if operation.type is not OperationType.SUBSCRIPTION or request.dry:
             yield await self.run(request, prepared, operation, context)
             return
         started = subscribe(
@@ -99,12 +123,20 @@ class Engine:
         )
         results = started if isinstance(started, ExecutionResult) or hasattr(started, "__aiter__") else await started
         if isinstance(results, ExecutionResult):
-            yield self._answer(results, context)
+            yield self._answer(results, context, None)
             return
+        source: Any = results
         try:
-            async with aclosing(results) as events:  # type: ignore[type-var]
-                async for result in events:
-                    yield self._answer(result, context)
+            async with aclosing(source) as events:
+                while True:
+                    tally = self._tally(request, context)
+                    with counting(tally):
+                        try:
+                            result = await anext(events)
+                        except StopAsyncIteration:
+                            return
+                    reports = self._reports(request, prepared, operation, context, tally)
+                    yield self._answer(result, context, reports)
         except Exception as fault:  # noqa: BLE001 - the source of the events failed: told as a field's failure is
             yield Answer(errors=[self._broken(fault, operation)], executed=False)
 
@@ -114,13 +146,40 @@ class Engine:
         name = getattr(getattr(field, "alias", None) or getattr(field, "name", None), "value", None)
         return told(located_error(fault, [field], None if name is None else [name]), self._report)
 
+    def _tally(self, request: GraphQLRequest, context: Context) -> Tally:
+        context.explains = request.explain
+        return Explanation(self.limits.vendor_calls) if request.explain else Tally(self.limits.vendor_calls)
+
+    def _reports(
+        self,
+        request: GraphQLRequest,
+        prepared: Prepared,
+        operation: Operation,
+        context: Context,
+        tally: Tally | None,
+    ) -> dict[str, Any] | None:
+        """The extensions of an answer, for who asks for them."""
+        found: dict[str, Any] = {}
+        if request.cost or self._show_cost:
+            price = self._pricing.price(prepared, operation, request.variables, context.sources)
+            found["cost"] = cost_of(price, self.limits, tally)
+        if isinstance(tally, Explanation):
+            found["explain"] = explanation_of(tally)
+        return found or None
+
+    def _planned(self, request: GraphQLRequest, prepared: Prepared, operation: Operation, context: Context) -> Answer:
+        """What the operation would ask."""
+        plan, left = self._pricing.plan(prepared, operation, request.variables, context.sources)
+        reports = self._reports(request, prepared, operation, context, None) or {}
+        return Answer(extensions={**reports, "explain": plan_of(plan, left)})
+
     def _too_long(self) -> GraphQLError:
         return GraphQLError(
             f"the operation took longer than {self.limits.seconds:g} s and was stopped; ask for less at once",
             extensions={"code": "TIME_LIMIT", "limit": self.limits.seconds},
         )
 
-    def _answer(self, result: ExecutionResult, context: Context) -> Answer:
+    def _answer(self, result: ExecutionResult, context: Context, extensions: dict[str, Any] | None) -> Answer:
         raw = result.errors or ()
         errors = [told(error, self._report) for error in raw]
         shown = {(error.message, (error.extensions or {}).get("integration")) for error in errors}
@@ -137,15 +196,7 @@ class Engine:
         return Answer(
             data=result.data,
             errors=errors or None,
-            extensions=_extensions(context),
+            extensions=extensions,
             executed=executed,
             stage="execution" if executed else "variables",
         )
-
-
-def _extensions(context: Context) -> dict[str, Any] | None:
-    found: dict[str, Any] = {}
-    for add in getattr(context, "reports", ()):
-        told_by: Callable[[], dict[str, Any]] = add
-        found |= told_by()
-    return found or None
