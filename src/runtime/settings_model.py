@@ -82,6 +82,8 @@ class ServerSettings(_Table, frozen=True, kw_only=True):
     introspection: Flag = True
     connection_init_seconds: Seconds = 10.0
     """How long a WebSocket may take to say who it is."""
+    show_cost: Flag = False
+    """Whether every answer tells its cost, not only those to who asks for it."""
     allowed_origins: tuple[Text, ...] = ()
     """Origins of web pages that may ask from a browser, as browsers write them: `https://front.example`."""
 
@@ -104,6 +106,8 @@ class LimitsSettings(_Table, frozen=True, kw_only=True):
     subscriptions_per_socket: Count = 100
     batch: Count = 10
     representations: Count = 1_000
+    cost: Count = 150_000
+    vendor_calls: Count = 5_000
 
 
 class DocumentsSettings(_Table, frozen=True, kw_only=True):

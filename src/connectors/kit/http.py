@@ -141,7 +141,7 @@ class Api:
         self._calls = 0
         self._closed = False
         if isinstance(auth, RenewingAuth):
-            auth.bind(self.exchange, services.clock)
+            auth.bind(self.exchange_for_log_in, services.clock)
 
     # --- what connectors call
 
@@ -189,6 +189,8 @@ class Api:
         if flight is None:
             flight = self._flights[key] = _Flight(asyncio.create_task(self._read(request, key)))
             flight.task.add_done_callback(partial(self._landed, key, flight))
+        elif (reading := current_reading.get()) is not None:
+            reading.joined += 1
         flight.waiters += 1
         try:
             body, as_of = await asyncio.shield(flight.task)
@@ -374,8 +376,16 @@ class Api:
                     signed = await flow.asend(response)
                 except StopAsyncIteration:
                     return response
+                if (reading := current_reading.get()) is not None:
+                    reading.retries += 1
         finally:
             await flow.aclose()
+
+    async def exchange_for_log_in(self, request: httpx.Request) -> httpx.Response:
+        """An exchange that is not the call itself, but what it needs to be signed."""
+        if (reading := current_reading.get()) is not None:
+            reading.logins += 1
+        return await self.exchange(request)
 
     async def exchange(self, request: httpx.Request) -> httpx.Response:
         """One request on the wire, as it is; the whole body read, within the deadline. Raises `VendorDown` when there

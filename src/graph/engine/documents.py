@@ -26,7 +26,7 @@ from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 from graph.engine.limits import LimitExceeded, Limits, Measures, check, measure
 from resolvers.errors import ClientError
 
-__all__ = ["Documents", "Operation", "Prepared", "RequestRefused", "TypeInfo"]
+__all__ = ["Documents", "Operation", "Prepared", "RequestRefused", "TypeInfo", "refusal"]
 
 KEPT = 1_000
 LONGEST_KEPT = 32_768
@@ -51,6 +51,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     node: Any
     type: OperationType
     measures: Measures
+    priced: dict[Any, Any] = {}
+    """What it costs, by organisation and variables: see `pricing`."""
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,7 +131,7 @@ class Documents:
                     self._limits.tokens + 1,
                     "Send a shorter document; give values as variables.",
                 )
-                raise _refusal(refused, "parse") from None
+                raise refusal(refused, "parse") from None
             raise RequestRefused([_coded(error, "GRAPHQL_PARSE_FAILED")], "parse") from None
         except RecursionError:
             fault = _error("the document is nested too deeply", "GRAPHQL_PARSE_FAILED")
@@ -150,7 +152,7 @@ class Documents:
             try:
                 check(size, self._limits)
             except LimitExceeded as refused:
-                raise _refusal(refused, "limits", _kind(document)) from None
+                raise refusal(refused, "limits", _kind(document)) from None
         return sizes
 
     def _validate(self, document: DocumentNode, introspection: bool) -> list[GraphQLError]:
@@ -188,7 +190,8 @@ def _coded(error: GraphQLError, code: str) -> GraphQLError:
     )
 
 
-def _refusal(error: ClientError, stage: str, kind: str = "unknown") -> RequestRefused:
+def refusal(error: ClientError, stage: str, kind: str = "unknown") -> RequestRefused:
+    """The refusal for an error of ours."""
     return RequestRefused([GraphQLError(error.message, extensions=error.extensions)], stage, kind)
 
 
