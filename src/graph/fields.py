@@ -115,10 +115,13 @@ def plain(description: str, name: str | None = None) -> Any:
 
 
 def by_id(kind: Kind) -> Callable[..., Awaitable[Record | None]]:
-    """`resolve_reference` of an entity. The marker `kind` lets many references be read as one batch."""
+    """`resolve_reference` of an entity; many of them at once are one batch. It raises `BadInput`, `ConnectorError`.
+
+    The marker `kind` says what it leads to.
+    """
 
     async def resolve_reference(info: Info, id: strawberry.ID) -> Any:
-        return await load(info, "records", parse_id(str(id), kind))
+        return await info.context.loaders.records.load(parse_id(str(id), kind))
 
     resolve_reference.kind = kind  # type: ignore[attr-defined]
     return resolve_reference
