@@ -177,7 +177,11 @@ class Scene:
     def settings(
         self, name: str, port: int, *, only: tuple[str, ...] | None = None, vendors: int | None = None
     ) -> Path:
-        """The sandbox's configuration on these ports; with `only` these integrations and without their pollers."""
+        """The sandbox's configuration on these ports; with `only` these integrations.
+
+        With `vendors`, the port of those that answer from memory, integrations come without poll and push in the window
+        of measurement, and without a limit of their own.
+        """
         text = _SANDBOX_FILE.read_text()
         ports = {was: self.sandbox[flag] for flag, was in SANDBOX_PORTS.items()}
         if vendors is not None:
@@ -192,29 +196,32 @@ class Scene:
         text = text.replace("var/sandbox/tak/", f"{self.folder}/sandbox/tak/")
         text = text.replace("sqlite:///var/sandbox/", f"sqlite:///{self.folder}/{name}-")
         if only is not None:
-            text = "".join(_part(part, only) for part in re.split(r"(?m)^(?=\[\[)", text))
+            text = "".join(_about(part, only) for part in re.split(r"(?m)^(?=\[\[)", text))
+        if vendors is not None:
+            text = "".join(_quiet(part) for part in re.split(r"(?m)^(?=\[\[)", text))
         path = self.folder / f"{name}.toml"
         path.write_text(f'[server]\nport = {port}\ncursor_key = "{"bench" * 8}"\n\n{text}')
         return path
 
 
-def _part(part: str, only: tuple[str, ...]) -> str:
-    """An integration, a link or the head of the file, as far as it is about `only`; empty for what is not.
-
-    An integration comes without poll and push in the window of measurement, and without a limit of its own.
-    """
+def _about(part: str, only: tuple[str, ...]) -> str:
+    """An integration, a link or the head of the file, as far as it is about `only`; empty for what is not."""
     if part.startswith("[[integrations]]"):
         key = re.search(r'(?m)^key = "(.+)"$', part)
-        if key is None or key[1] not in only:
-            return ""
-        part = part.replace("[[integrations]]\n", "[[integrations]]\npoll_seconds = 3600\nrate_per_second = 1000\n", 1)
-        if 'system = "traccar"' in part:
-            part = part.rstrip("\n") + "\n[integrations.settings]\nsocket = false\n\n"
-        return part
+        return part if key is not None and key[1] in only else ""
     if part.startswith("[[links]]"):
         rows = part.splitlines(keepends=True)
         kept = [row for row in rows if not (named := re.search(r'integration = "(.+?)"', row)) or named[1] in only]
         return "".join(kept) if sum("integration = " in row for row in kept) > 1 else ""
+    return part
+
+
+def _quiet(part: str) -> str:
+    if not part.startswith("[[integrations]]"):
+        return part
+    part = part.replace("[[integrations]]\n", "[[integrations]]\npoll_seconds = 3600\nrate_per_second = 1000\n", 1)
+    if 'system = "traccar"' in part:
+        part = part.rstrip("\n") + "\n[integrations.settings]\nsocket = false\n\n"
     return part
 
 

@@ -47,6 +47,8 @@ class Agent(StandIn):
         """Streams that are open."""
         self.old_errors = False
         """While true errors come with status 200, as agents before 1.2 sent them."""
+        self.forgiving = False
+        """While true a `from` that left the buffer is answered from its beginning on, as some agents do."""
         self.silent = False
         """While true open streams say nothing, not even heartbeats."""
         self._rows: deque[Row] = deque(maxlen=buffer_size)
@@ -128,7 +130,7 @@ class Agent(StandIn):
         self._tell()
 
     def _reset(self) -> None:
-        self.old_errors = self.silent = False
+        self.old_errors = self.silent = self.forgiving = False
         self._removed.clear()
 
     @property
@@ -240,6 +242,8 @@ class Agent(StandIn):
             return self.first
         if begin > self._next:
             raise _Refusal(400, "OUT_OF_RANGE", f"'from' must be less than {self._next + 1}")
+        if begin < self.first and self.forgiving:
+            return self.first
         if begin < self.first:
             raise _Refusal(400, "OUT_OF_RANGE", f"'from' must be greater than {self.first - 1}")
         return begin

@@ -5,8 +5,8 @@ is reachable by two paths, state machines (one with `Number`, one with `Id` only
 component that refers back to its machine. Every start registers the namespaces in another order, so that their
 indices differ.
 
-The endpoint speaks `None` for anonymous clients, and Basic256Sha256 with Sign or SignAndEncrypt; user `sandbox` with
-the password `sandbox-opcua`. Certificates lie below the state directory.
+The endpoint speaks `None`, Basic256Sha256 (Sign, SignAndEncrypt) and the Aes policies (SignAndEncrypt), for anonymous
+clients and for the user `sandbox` with the password `sandbox-opcua`. Certificates lie below the state directory.
 """
 
 from pathlib import Path

@@ -96,6 +96,8 @@ class Line(StandIn):
             policies += [
                 ua.SecurityPolicyType.Basic256Sha256_Sign,
                 ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt,
+                ua.SecurityPolicyType.Aes128Sha256RsaOaep_SignAndEncrypt,
+                ua.SecurityPolicyType.Aes256Sha256RsaPss_SignAndEncrypt,
             ]
             await server.load_certificate(self.certificates.server)
             await server.load_private_key(self.certificates.server_key, format="pem")

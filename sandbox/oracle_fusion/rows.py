@@ -69,6 +69,7 @@ STRUCTURES: Final = Resource(
             ),
         )
     },
+    hashed=True,
 )
 WORK_ORDERS: Final = Resource(
     "workOrders",
@@ -181,6 +182,7 @@ class Rows:
                 bill = _BILL_BASE + 10 * place + count
                 found.append(
                     {
+                        "_key": f"0003{hashlib.sha1(str(bill).encode()).hexdigest().upper()}",
                         "BillSequenceId": bill,
                         "OrganizationId": ORGANIZATIONS["IBA"],
                         "OrganizationCode": "IBA",

@@ -133,7 +133,8 @@ def _parts(settings: Settings, transports: Mapping[str, httpx.AsyncBaseTransport
         if down is None:
             log.info("store.available")
         else:
-            log.error("store.unavailable", error=str(down))
+            cause = down.__cause__
+            log.error("store.unavailable", error=str(down), reason=str(getattr(cause, "orig", None) or cause))
 
     def report(failure: str, error: BaseException) -> None:
         log.error("operation.failed", id=failure, exc_info=error)

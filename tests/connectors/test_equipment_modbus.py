@@ -13,10 +13,12 @@ import msgspec
 import pytest
 
 from connectors.equipment import CONNECTOR, EquipmentConnector
+from connectors.equipment.modbus.line import explain as line_explain
 from connectors.equipment.modbus.payloads import ModbusAnswer, answer, crc16
 from connectors.equipment.modbus.plan import plan
 from connectors.equipment.modbus.settings import Modbus, Register, documented
 from connectors.equipment.modbus.values import value
+from connectors.equipment.opcua.server import explain as opcua_explain
 from connectors.equipment.settings import Settings
 from connectors.kit.errors import BadPayload, BadRequest, CircuitOpen, RateLimited, TimedOut, VendorDown
 from connectors.kit.integration import Integration
@@ -457,6 +459,17 @@ async def test_a_slave_that_says_nothing_is_timed_out_and_then_left_alone() -> N
         assert all(isinstance(each, TimedOut) and "in time" in each.message for each in errors[:-1])
         hall.gateway.faults.delay_ms = 0
         assert (await hall.press("press-2")).state is EquipmentState.RUNNING, "each slave has a breaker of its own"
+
+
+def test_what_uvloop_says_of_a_connection_that_went_is_an_outage() -> None:
+    """Its transports raise a RuntimeError at a write; other RuntimeErrors are bugs."""
+    gone = RuntimeError(
+        "unable to perform operation on <TCPTransport closed=True reading=False>; the handler is closed"
+    )
+    for explain in (line_explain, opcua_explain):
+        assert isinstance(explain(gone), VendorDown)
+        assert isinstance(explain(ConnectionResetError()), VendorDown)
+        assert explain(RuntimeError("no running event loop")) is None
 
 
 # --- live

@@ -189,8 +189,11 @@ async def test_a_restart_of_the_agent_is_a_gap_that_is_told(floor: Floor) -> Non
     assert any(fault.code == "GAP_RESTART" for fault in later.faults), "the note stays for an hour"
 
 
-async def test_a_buffer_that_is_overrun_is_a_gap_with_its_numbers() -> None:
+@pytest.mark.parametrize("forgiving", [False, True])
+async def test_a_buffer_that_is_overrun_is_a_gap_with_its_numbers(forgiving: bool) -> None:
+    """Whether the agent says so, or goes on with what it still has."""
     async with floor_of(buffer_size=60) as floor:
+        floor.agent.forgiving = forgiving
         await floor.next()
         await floor.next()
         floor.agent.faults.down = True

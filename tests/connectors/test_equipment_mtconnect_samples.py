@@ -409,6 +409,7 @@ HIDDEN = EXTERNAL.decode().replace('version="1.0"', 'version="1.0" encoding="UTF
         (b'{"other": 7}', "$", "none of MTConnect's documents"),
         (b'{"MTConnectStreams": {"Header": {"instanceId": 1, "nextSequence": 2}, "Streams": [7]}}', "$", "no object"),
         (b"{", "$", "is no JSON"),
+        (b'{"\x9b": 1}', "$", "is no JSON"),
     ],
 )
 def test_nonsense_is_an_error_with_its_place(body: bytes, path: str, message: str) -> None:

@@ -16,6 +16,7 @@ from asyncua import ua
 from cryptography.hazmat.primitives import serialization
 
 from connectors.equipment import CONNECTOR, EquipmentConnector
+from connectors.equipment.opcua import browse
 from connectors.equipment.opcua.machine import OpcUaMachine, taken
 from connectors.equipment.opcua.settings import NodePoint, OpcUa, node_name
 from connectors.equipment.opcua.values import quality, unece
@@ -295,6 +296,17 @@ async def test_a_poll_is_read_back_as_what_was_read(hall: Hall) -> None:
     assert event.record == read
 
 
+async def test_a_browser_with_memory_visits_each_node_once(hall: Hall) -> None:
+    """The gripper refers back to its station: a browser without memory would go round until it is too deep."""
+    await hall.station()
+    link = hall.server._link
+    found = await browse.below(link, link.resolve(node_name(f"nsu={OWN};s=station-1")))
+    assert len({each.node for each in found}) == len(found)
+    assert [each.path for each in found if each.path[-1] == "Ebony"] == []
+    assert ("Components", "Gripper") in {each.path for each in found}
+    assert {each.path for each in found if each.path[-1] == "SerialNumber"} == {("Identification", "SerialNumber")}
+
+
 async def test_without_discovery_only_the_map_is_read(line: Line) -> None:
     async with hall_of(line, opcua={"discover": False}) as hall:
         found = await hall.station()
@@ -364,10 +376,22 @@ async def test_nodes_that_are_not_there(
 # --- security
 
 
-@pytest.mark.parametrize("mode", ["Sign", "SignAndEncrypt"])
-async def test_with_certificates_and_a_user(line: Line, mode: str) -> None:
-    async with hall_of(line, **secure(line, security_mode=mode, user="user", password="password")) as hall:
+@pytest.mark.parametrize(
+    ("policy", "mode"),
+    [
+        ("Basic256Sha256", "Sign"),
+        ("Basic256Sha256", "SignAndEncrypt"),
+        ("Aes128_Sha256_RsaOaep", "SignAndEncrypt"),
+        ("Aes256_Sha256_RsaPss", "SignAndEncrypt"),
+    ],
+)
+async def test_with_certificates_and_a_user(line: Line, policy: str, mode: str) -> None:
+    settings = secure(line, security_policy=policy, security_mode=mode, user="user", password="password")
+    async with hall_of(line, **settings) as hall:
         assert (await hall.station()).state is EquipmentState.RUNNING
+        link = hall.server._link
+        assert link.client.security_policy.URI.endswith(f"#{policy}")
+        assert link.client.security_policy.Mode.name == mode
     assert line.users.seen == [USER]
 
 
@@ -442,9 +466,10 @@ async def test_a_server_that_is_not_trusted(line: Line, tmp_path: Path) -> None:
 
 
 async def test_a_policy_that_is_not_spoken_names_those_that_are(line: Line) -> None:
-    said = await _refused(line, **secure(line, security_policy="Aes256_Sha256_RsaPss"))
+    said = await _refused(line, **secure(line, security_policy="Aes256_Sha256_RsaPss", security_mode="Sign"))
     assert (
-        "the server does not speak Aes256_Sha256_RsaPss with mode SignAndEncrypt; it offers: Basic256Sha256/Sign, "
+        "the server does not speak Aes256_Sha256_RsaPss with mode Sign; it offers: "
+        "Aes128_Sha256_RsaOaep/SignAndEncrypt, Aes256_Sha256_RsaPss/SignAndEncrypt, Basic256Sha256/Sign, "
         "Basic256Sha256/SignAndEncrypt, None/None"
     ) in said
 

@@ -9,6 +9,7 @@ import pytest_asyncio
 from asyncua import Node, Server, ua
 
 from connectors.equipment import CONNECTOR, EquipmentConnector
+from connectors.kit.errors import NotFound
 from connectors.kit.integration import Integration
 from connectors.kit.services import Services
 from tests.connectors.contract import FakeClock
@@ -116,3 +117,67 @@ async def test_the_recorded_values_of_the_example_machine() -> None:
     assert shown["ProductCode"].text == "2377636", "a String stays one"
     assert shown["Manufacturer"].recorded_at is not None
     assert shown["Manufacturer"].recorded_at.isoformat() == "2026-11-21T23:00:06.694598+00:00"
+
+
+async def _state_machine(parent: Node, name: str, number: int | None) -> Node:
+    machine = await parent.add_object(ua.NodeId(0, parent.nodeid.NamespaceIndex), ua.QualifiedName(name, 1))
+    current = await machine.add_variable(
+        ua.NodeId(0, parent.nodeid.NamespaceIndex),
+        ua.QualifiedName("CurrentState", 0),
+        ua.Variant(ua.LocalizedText("whatever"), ua.VariantType.LocalizedText),
+    )
+    value = ua.Variant(number, ua.VariantType.UInt32) if number is not None else ua.Variant()
+    await current.add_property(ua.NodeId(0, parent.nodeid.NamespaceIndex), ua.QualifiedName("Number", 0), value)
+    return machine
+
+
+@pytest.mark.parametrize(
+    ("numbers", "state"),
+    [
+        ((None, None, 6), EquipmentState.RUNNING),
+        ((None, None, 11), EquipmentState.PAUSED),
+        ((None, 2, None), EquipmentState.IDLE),
+        ((9, None, None), EquipmentState.ERROR),
+        ((3, 2, 11), EquipmentState.PAUSED),
+    ],
+)
+async def test_packml_the_innermost_state_counts(
+    server: Server, numbers: tuple[int | None, ...], state: EquipmentState
+) -> None:
+    """Base, machine and execute state, one within the other; a state machine that is not active has none."""
+    index = await server.register_namespace("urn:packml:filler")
+    root = await server.nodes.objects.add_object(ua.NodeId(0, index), ua.QualifiedName(f"Filler{numbers}", index))
+    parent = root
+    for name, number in zip(("BaseStateMachine", "MachineState", "ExecuteState"), numbers, strict=True):
+        parent = await _state_machine(parent, name, number)
+    identifier = root.nodeid.to_string().rpartition(";")[2]
+    one = connector(server, node=f"nsu=urn:packml:filler;{identifier}")
+    (found,) = await one.read_equipment(["m"])
+    assert found.state is state
+    await one.aclose()
+    await root.delete(recursive=True)
+
+
+async def test_the_packtag_of_a_plc(server: Server) -> None:
+    index = await server.register_namespace("urn:packml:filler")
+    root = await server.nodes.objects.add_object(ua.NodeId(0, index), ua.QualifiedName("Capper", index))
+    status = await root.add_object(ua.NodeId(0, index), ua.QualifiedName("Status", index))
+    value = ua.Variant(5, ua.VariantType.Int32)
+    await status.add_variable(ua.NodeId(0, index), ua.QualifiedName("StateCurrent", index), value)
+    identifier = root.nodeid.to_string().rpartition(";")[2]
+    one = connector(server, node=f"nsu=urn:packml:filler;{identifier}")
+    (found,) = await one.read_equipment(["m"])
+    assert (found.state, found.source.vendor_status) == (EquipmentState.PAUSED, "5")
+    await one.aclose()
+    await root.delete(recursive=True)
+
+
+async def test_a_machine_without_anything_to_read_says_so(server: Server) -> None:
+    index = await server.register_namespace("urn:packml:filler")
+    root = await server.nodes.objects.add_object(ua.NodeId(0, index), ua.QualifiedName("Nothing", index))
+    identifier = root.nodeid.to_string().rpartition(";")[2]
+    one = connector(server, node=f"nsu=urn:packml:filler;{identifier}")
+    with pytest.raises(NotFound, match="has neither state nor sensors with units in the server"):
+        await one.read_equipment(["m"])
+    await one.aclose()
+    await root.delete(recursive=True)

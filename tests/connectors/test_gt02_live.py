@@ -20,7 +20,7 @@ from sandbox.gt02 import frames as device
 from sandbox.standin import Failure
 from sandbox.world import World
 from tests.connectors.contract import NOW, FakeClock, Lines
-from tests.connectors.test_gt02 import alarm, heartbeat, location, registered
+from tests.connectors.gt02_rig import alarm, heartbeat, location, registered
 from unified.events import Changed, Happened
 from unified.records import Connectivity
 from unified.values import System
@@ -547,6 +547,9 @@ async def test_reading_pauses_while_deliveries_are_not_taken(live: Live, monkeyp
     assert await other.answer() == answer(0x13, 7)
     await until(lambda: len(live.raws) == 103)
     assert [frames(body)[0].serial for body in live.frames_of(FIRST)] == list(range(1, 101)), "nothing is lost"
+    for each in (client, other):
+        each.send(heartbeat(serial=200))
+        assert await each.answer() == answer(0x13, 200), "reading goes on"
 
 
 # --- the end

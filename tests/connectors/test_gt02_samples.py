@@ -197,6 +197,29 @@ def test_the_answer(row: dict[str, Any]) -> None:
     assert heard.finding is not Finding.REFUSED
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(row, id=row["hex"][:28])
+        for row in map(json.loads, (SAMPLES / "asserted-gt06.jsonl").read_text().splitlines())
+    ],
+)
+def test_further_frames_say_what_is_asserted_of_them(row: dict[str, Any]) -> None:
+    for frame in frames(bytes.fromhex(row["hex"])):
+        if row["asserted"] == "nothing":
+            assert frame.type == 0x01 or frame.empty or not gt06.speaks(frame)
+            continue
+        report = gt06.read(frame, UTC, row.get("device_model_configured"))
+        told = attributes(report)
+        if report.fix is not None and report.fix.altitude_m is not None:
+            told["altitude"] = report.fix.altitude_m
+        assert row.get("attributes", {}).items() <= told.items()
+        if row["asserted"] == "a position":
+            assert report.fix is not None
+        elif row["asserted"] == "attributes":
+            assert told
+
+
 def test_logins() -> None:
     told = {row["hex"]: row["imei"] for (row,) in (case.values for case in CASES) if row["type"] == "0x01"}
     assert {text: gt06.login(the_frame(text)).imei for text in told} == told

@@ -1,11 +1,11 @@
 """The Oracle Fusion connector against its stand-in, in process: what it reads, what it costs, how it fails."""
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -32,7 +32,7 @@ from sandbox.oracle_fusion.framework import ROOT
 from sandbox.oracle_fusion.rows import number_of
 from sandbox.standin import Failure
 from sandbox.world import World
-from tests.connectors.contract import NOW, Bench, ConnectorContract, FakeClock, Lines
+from tests.connectors.contract import Bench, ConnectorContract, FakeClock, Lines
 from unified import queries
 from unified.keys import Subject
 from unified.queries import ListQuery, OrderBy
@@ -84,6 +84,15 @@ class Wire(httpx.AsyncBaseTransport):
             self.under_way -= 1
 
 
+_clocks = [FakeClock()]
+
+
+@cache
+def _world() -> World:
+    """It never changes, so it is built once; it follows the clock of the rig that was made last."""
+    return World(lambda: _clocks[-1].now())
+
+
 class Rig:
     """A connector over a stand-in whose clock we hold."""
 
@@ -91,7 +100,8 @@ class Rig:
         self, settings: dict[str, Any] | None = None, *, vendor: dict[str, Any] | None = None, **more: Any
     ) -> None:
         self.clock, self.log = FakeClock(), Lines()
-        self.world = World(self.clock.now)
+        _clocks[:] = [self.clock]
+        self.world = _world()
         self.standin = oracle_fusion.create(self.world, **(vendor or {}))
         self.faults = self.standin.faults
         self.wire = Wire(self.standin.app)
@@ -144,6 +154,7 @@ class TestOracleFusion(ConnectorContract):
     async def bench(self) -> AsyncIterator[Bench]:
         rig = Rig()
         self.standin = rig.standin
+        await rig.connector.check()  # logged in: what fails next is a resource, not the token endpoint
         yield Bench(
             connector=rig.connector,
             faults=rig.faults,
@@ -348,8 +359,8 @@ async def test_an_apostrophe_in_a_number_is_doubled(rig: Rig) -> None:
     rig.standin.change("IBA", number_of(rig.world.items[3]), ItemNumber="5' hose & 100%")
     [found] = await rig.connector.items_by_number(["5' hose & 100%"])
     assert found.source.external_id == rig.item_id(3)
+    assert b"%20and%20ItemNumber%20%3D%20%275%27%27%20hose%20%26%20100%25%27&" in rig.wire.sent[-1].url.raw_path
     assert rig.asked()[-1]["q"] == "OrganizationCode in ('IBA','ABV') and ItemNumber = '5'' hose & 100%'"
-    assert b"q=OrganizationCode%20in%20%28%27IBA%27" in rig.wire.inner.__class__.__name__.encode() or True
 
 
 async def test_pages_go_by_offset_in_a_fixed_order_and_tell_the_total(rig: Rig) -> None:
@@ -419,8 +430,6 @@ async def test_what_of_a_filter_is_pushed_down(
     ]
     assert {each.id for each in found} == {each.id for each in everything if filter_.matches(each)}
     assert count is None or len(found) == count
-    q = rig.asked()[1 if rig.standin.logins else 0]["q"] if False else None
-    del q
     fresh = Rig()
     await fresh.connector.list_items(ListQuery(filter=filter_, limit=50), None)
     plants = "OrganizationCode in ('IBA','ABV')"
@@ -471,7 +480,7 @@ async def test_without_organizations_all_that_the_user_sees_is_read() -> None:
 async def test_a_finder_goes_along_with_every_query_of_its_resource() -> None:
     rig = Rig({"finders": {"itemsV2": "PrimaryKey;ItemId=100000000000137"}})
     page = await rig.connector.list_items(items_query(5), None)
-    assert [each.source.external_id for each in page.records] == [rig.item_id(0), rig.item_id(0, "ABV")]
+    assert [each.source.external_id for each in page.records] == [rig.item_id(0, "ABV"), rig.item_id(0)]
     await rig.connector.list_work_orders(orders_query(1), None)
     assert [each.get("finder") for each in rig.asked()] == ["PrimaryKey;ItemId=100000000000137", None]
     await rig.connector.aclose()
@@ -505,7 +514,7 @@ async def test_the_newest_revision_that_is_effective_is_read_when_it_is_wanted()
     assert second.url.path.startswith(f"{ROOT}/itemsV2/0002")
     assert parse_qs(second.url.query.decode()) == {
         "limit": ["500"],
-        "offset": ["2"],
+        "offset": ["0"],
         "onlyData": ["true"],
         "orderBy": ["RevisionCode:asc"],
     }
@@ -524,7 +533,7 @@ async def test_the_crosswalk_learns_every_number_once_per_organization(rig: Rig)
     assert len(found) == 662
     assert {each.subject for each in found} == {Subject.ITEM}
     assert [each.external_id for each in found[:1]] == [rig.item_id(0)]
-    assert [each.external_id.partition(":")[0] for each in found].index("ABV") == 412  # type: ignore[union-attr]
+    assert [each.external_id.partition(":")[0] for each in found].index("ABV") == 420  # type: ignore[union-attr]
     assert rig.calls() == {ITEMS: 2}
 
 
@@ -646,7 +655,7 @@ async def test_a_status_of_the_tenants_own_means_what_the_settings_say() -> None
 
 @pytest.mark.parametrize("version", [2, 4])
 async def test_children_that_are_cut_short_are_read_to_their_end(version: int) -> None:
-    """A collection says so; a full array may go on. The address is that of a documented number."""
+    """A collection says so; a full array may go on. One call more brings the addresses of all."""
     whole = (await Rig().connector.list_work_orders(orders_query(4), None)).records
     rig = Rig({"framework_version": version}, vendor={"child_rows": 2 if version >= 3 else 25})
     if version < 3:  # two operations more than an array shows
@@ -655,13 +664,22 @@ async def test_children_that_are_cut_short_are_read_to_their_end(version: int) -
         rig.standin.change(rows[0]["OrganizationCode"], rows[0]["WorkOrderNumber"], WorkOrderOperation=many)
         [found] = await rig.connector.read_work_orders([str(rows[0]["WorkOrderId"])])
         assert [each.sequence for each in found.operations] == [str(10 * n) for n in range(1, 28)]
-        assert rig.calls() == {ORDERS: 1, CHILD: 1}
+        assert rig.calls() == {ORDERS: 2, CHILD: 1}
     else:
         found_whole = (await rig.connector.list_work_orders(orders_query(4), None)).records
         assert found_whole == whole
         materials = sum(len(each.materials) > 2 for each in whole)
-        assert rig.calls() == {ORDERS: 1, CHILD: 4 + materials}
+        assert rig.calls() == {ORDERS: 2, CHILD: 4 + materials}
         assert rig.wire.most <= 10
+        links = rig.asked()[-1 - 4 - materials]
+        assert links == {
+            "q": f"WorkOrderId in ({','.join(sorted(each.source.external_id for each in whole))})",
+            "fields": "WorkOrderId",
+            "limit": "500",
+            "offset": "0",
+            "orderBy": "WorkOrderId:asc",
+        }
+        found_whole = (await rig.connector.list_work_orders(orders_query(4), None)).records
         place = f"{ROOT}/workOrders/{whole[0].source.external_id}/child/WorkOrderOperation"
         assert place in {request.url.path for request in rig.wire.sent}
     await rig.connector.aclose()
@@ -688,8 +706,7 @@ async def test_errors_with_details_are_told_in_oracles_words(rig: Rig) -> None:
             *({"detail": f"Fault {n}."} for n in range(9)),
         ],
     }
-    rig.faults.fail_next.append(Failure(400, body=fault))
-    rig.faults.fail_next.insert(0, Failure(400, body=fault, path="itemsV2"))
+    rig.faults.fail_next.append(Failure(400, body=fault, path="itemsV2"))
     with pytest.raises(BadRequest) as caught:
         await rig.connector.read_items([rig.item_id(0)])
     assert caught.value.vendor_code == "EGP-1"
@@ -700,7 +717,11 @@ async def test_errors_with_details_are_told_in_oracles_words(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("failure", "error", "words"),
     [
-        (Failure(400, body="JBO-25009: Cannot create an object\nat oracle.jbo"), BadRequest, "JBO-25009: Cannot create"),
+        (
+            Failure(400, body="JBO-25009: Cannot create an object\nat oracle.jbo"),
+            BadRequest,
+            "JBO-25009: Cannot create",
+        ),
         (Failure(403, body="Forbidden"), PermissionDenied, "Forbidden"),
         (Failure(412, body=""), Conflict, "412"),
         (Failure(400, body={"title": "No", "status": "400", "o:errorCode": "X-1"}), BadRequest, r"\(X-1\): No"),
@@ -831,6 +852,14 @@ async def test_a_link_that_leads_elsewhere_is_not_followed(rig: Rig, href: str) 
     assert len(rig.wire.sent) == 1
 
 
+async def test_a_child_that_has_no_address_is_an_error_and_not_cut(rig: Rig) -> None:
+    await rig.connector.check()
+    cut = {"items": [], "hasMore": True}
+    rig.faults.fail_next += [page({**ORDER, "WorkOrderMaterial": cut}), page({"WorkOrderId": ORDER["WorkOrderId"]})]
+    with pytest.raises(BadPayload, match="workOrders gives no link to the rest of WorkOrderMaterial"):
+        await rig.connector.list_work_orders(orders_query(), None)
+
+
 async def test_a_link_of_another_name_of_the_pod_is_followed_at_our_address(rig: Rig) -> None:
     await rig.connector.check()
     order = rig.standin.rows.work_orders()[0]
@@ -853,6 +882,6 @@ async def test_one_failing_part_gives_up_the_others(rig: Rig) -> None:
 
 async def test_no_secret_is_in_an_address(rig: Rig) -> None:
     await rig.connector.check()
-    text = json.dumps([str(request.url) for request in rig.wire.sent])
-    assert oracle_fusion.CLIENT_SECRET not in text
-    assert NOW.year == 2026
+    addresses = " ".join(str(request.url) for request in rig.wire.sent)
+    assert oracle_fusion.CLIENT_SECRET not in addresses
+    assert "sandbox-oracle-token" not in addresses

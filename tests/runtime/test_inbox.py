@@ -65,6 +65,17 @@ async def test_what_waits_is_oldest_first_bounded_and_of_one_integration(inbox: 
     assert await inbox.due() == {("acme", "traccar"), ("acme", "tak"), ("zeta", "traccar")}
 
 
+async def test_no_more_is_claimed_at_once_than_fits_into_memory(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.store.inbox.CLAIM_BYTES", 10)
+    sizes = [4, 6, 1, 50, 2]
+    await inbox.accept([replace(delivery(str(size)), body=b"x" * size) for size in sizes])
+    claimed = []
+    while rows := await inbox.claim("acme", "traccar"):
+        claimed.append([len(row.body) for row in rows])
+        await inbox.done([row.id for row in rows])
+    assert claimed == [[4, 6], [1], [50], [2]]
+
+
 # --- claims
 
 

@@ -169,7 +169,7 @@ async def served(
             async with httpx.AsyncClient(base_url=f"http://{host}", timeout=10) as http:
                 yield Served(app, server, host, log, clock, http)
         finally:
-            server.should_exit = True
+            server.should_exit = server.force_exit = True  # what is still open has been looked at
             await serving
 
 

@@ -17,7 +17,7 @@ import httpx
 import pytest
 import websockets
 
-from runtime.settings import ServerSettings
+from runtime.settings import ServerSettings, SettingsError, load
 from sandbox import traccar, uber
 from sandbox.standin import Failure
 from sandbox.world import World
@@ -266,3 +266,19 @@ def test_a_client_that_neither_reads_nor_acknowledges_is_gone_after_a_minute() -
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
         assert client.getpeername() == listening.getsockname()
+
+
+def test_how_long_sockets_and_deliveries_are_waited_for_and_kept_is_a_setting(tmp_path: Path) -> None:
+    path = tmp_path / "crossdock.toml"
+    path.write_text("[server]\nconnection_init_seconds = 3\n[store]\ninbox_retention_days = 0.5\n")
+    settings = load(path, {})
+    assert (settings.server.connection_init_seconds, settings.store.inbox_retention_days) == (3, 0.5)
+    path.write_text("[server]\nconnection_init_seconds = 0\n[store]\ninbox_retention_days = 'x'\n")
+    with pytest.raises(SettingsError) as caught:
+        load(path, {})
+    assert [fault.removeprefix(f"{tmp_path}/") for fault in caught.value.faults] == [
+        "crossdock.toml:2: server.connection_init_seconds: must be a number > 0.0; "
+        "write seconds above 0, like 10 instead",
+        "crossdock.toml:4: store.inbox_retention_days: must be a number, not a text; "
+        "write days above 0, like 7 instead",
+    ]

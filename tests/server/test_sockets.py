@@ -220,7 +220,7 @@ async def test_the_leeway_is_added_to_a_tokens_end(tmp_path: Path) -> None:
     [
         ("no json", "not JSON"),
         ("[" * 100_000, "not JSON"),
-        ("9" * 5_000, "not an object"),
+        ("9" * 5_000, "not JSON"),
         ("[]", "not an object"),
         ("null", "not an object"),
         ("{}", "`type` is missing"),
@@ -340,12 +340,27 @@ async def test_a_client_that_vanishes_leaves_nothing(server: Served) -> None:
     assert server.log.events == [], "somebody who goes away is nothing to tell of"
 
 
+async def test_a_client_that_answers_no_ping_is_given_up(tmp_path: Path) -> None:
+    made = served(STORE + TWO_ORGANISATIONS + KEYS, tmp_path, live=False, ws_ping_interval=0.05, ws_ping_timeout=0.05)
+    async with made as server:
+        tasks = len(asyncio.all_tasks())
+        async with connected(server, **{"X-API-Key": NORTH}) as socket:
+            await socket.ask(VEHICLES)
+            await eventually(lambda: server.number("crossdock_subscriptions_open") == 1)
+            socket.connection.transport.pause_reading()
+            await eventually(lambda: server.number("crossdock_subscriptions_open") == 0)
+            assert readers(server) == 0
+            socket.connection.transport.abort()
+        await eventually(lambda: len(asyncio.all_tasks()) <= tasks)
+        assert server.log.events == []
+
+
 async def test_a_stream_whose_client_vanishes_leaves_nothing(server: Served) -> None:
     tasks = len(asyncio.all_tasks())
     headers = {"Accept": "text/event-stream", "X-API-Key": NORTH}
     async with server.http.stream("POST", "/graphql", json={"query": VEHICLES}, headers=headers) as answer:
         await eventually(lambda: server.number("crossdock_subscriptions_open") == 1)
-        assert answer.headers["content-type"] == "text/event-stream"
+        assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
     await eventually(lambda: server.number("crossdock_subscriptions_open") == 0)
     assert readers(server) == 0
     await eventually(lambda: len(asyncio.all_tasks()) <= tasks + 1)  # the HTTP connection's own

@@ -28,7 +28,7 @@ OLD, NEW = (rsa.generate_private_key(public_exponent=65_537, key_size=2_048) for
 
 async def _refusal(server: Served, headers: dict[str, str]) -> httpx.Response:
     answer = await server.ask("{ __typename }", **headers)
-    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
     return answer
 
 

@@ -12,7 +12,7 @@ from connectors.gt02.frames import answer
 from connectors.kit.protocols import Raw
 from sandbox.gt02 import frames as device
 from tests.connectors.contract import NOW
-from tests.connectors.test_gt02 import IMEI, location
+from tests.connectors.gt02_rig import IMEI, location
 from tests.server.configs import STORE
 from tests.server.rig import Served, eventually, served
 
@@ -27,12 +27,16 @@ devices = [{{ imei = "{IMEI}", plate = "KJA 123 AB" }}]
 QUERY = "{ vehicles(first: 5) { nodes { plate connectivity position { latitude recordedAt } } } }"
 
 
-async def logged_in(running: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def connected(running: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     connector = running.parts.organisations["default"].handles["trackers"].connector
     assert isinstance(connector, Trackers)
     await eventually(lambda: connector.listener is not None)
     assert connector.listener is not None
-    reader, writer = await asyncio.open_connection("127.0.0.1", connector.listener.port)
+    return await asyncio.open_connection("127.0.0.1", connector.listener.port)
+
+
+async def logged_in(running: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await connected(running)
     writer.write(device.login(IMEI, 1))
     assert await reader.readexactly(10) == answer(0x01, 1)
     return reader, writer
@@ -70,4 +74,27 @@ async def test_a_place_is_answered_when_it_is_kept_and_known_after_a_restart(
     async with served(CONFIG, tmp_path) as again:
         assert (await again.data(QUERY))["vehicles"]["nodes"] == [shown]
         reader, writer = await logged_in(again)
+        writer.transport.abort()
+
+
+async def test_the_very_first_frame_is_answered_when_it_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served(CONFIG, tmp_path) as running:
+        ingest, kept, asked = running.parts.ingest, asyncio.Event(), asyncio.Event()
+        accept = ingest.accept
+
+        async def slowly(*given: Any) -> Any:
+            asked.set()
+            await kept.wait()
+            return await accept(*given)
+
+        monkeypatch.setattr(ingest, "accept", slowly)
+        reader, writer = await connected(running)
+        writer.write(device.gt02(0x1A, IMEI, b"\1\0", 1, voltage=5, gsm=4))
+        async with asyncio.timeout(5):
+            await asked.wait()
+        assert not reader._buffer  # type: ignore[attr-defined]
+        kept.set()
+        assert await reader.readexactly(5) == b"\x54\x68\x1a\r\n"
         writer.transport.abort()

@@ -102,22 +102,33 @@ class Machine(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
 class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """`[integrations.settings]` of system `equipment`."""
 
-    protocol: Protocol = "octoprint"
-    """What all machines of the integration speak."""
-    machines: Annotated[tuple[Machine, ...], Meta(min_length=1, max_length=500)]
-    """The machines, each under an id of its own."""
-    item_pattern: str = DEFAULT_ITEM_PATTERN
-    """Regular expression with a group `item` that finds the item number in a job's file name or program."""
-    push_seconds: Annotated[float, Meta(ge=0.5, le=60)] = 1.0
-    """Shortest time between two live messages of one machine. MTConnect: `interval`; OPC UA: the publishing
-    interval; Modbus: how often the registers are read."""
-    mtconnect: MTConnect | None = None
-    opcua: OpcUa | None = None
-    modbus: Modbus | None = None
-    nodes: Annotated[dict[str, Annotated[tuple[NodePoint, ...], Meta(max_length=500)]], Meta(max_length=200)] = {}
-    """OPC UA: named lists of nodes, which machines refer to by `map`."""
-    registers: Annotated[dict[str, Annotated[tuple[Register, ...], Meta(max_length=2_000)]], Meta(max_length=200)] = {}
-    """Modbus: named register maps, which machines refer to by `map`."""
+    protocol: Annotated[Protocol, Meta(description="What all machines of the integration speak")] = "octoprint"
+    machines: Annotated[
+        tuple[Machine, ...], Meta(min_length=1, max_length=500, description="The machines, each under an id of its own")
+    ]
+    item_pattern: Annotated[
+        str,
+        Meta(description="Regular expression with a group `item`: the item number in a job's file name or program"),
+    ] = DEFAULT_ITEM_PATTERN
+    push_seconds: Annotated[
+        float,
+        Meta(
+            ge=0.5,
+            le=60,
+            description="Shortest time between two live messages of one machine; Modbus: between two reads",
+        ),
+    ] = 1.0
+    mtconnect: Annotated[MTConnect | None, Meta(description="MTConnect only: heartbeat, XML or JSON, assets")] = None
+    opcua: Annotated[OpcUa | None, Meta(description="OPC UA only: security, who signs in, discovery")] = None
+    modbus: Annotated[Modbus | None, Meta(description="Modbus only: joining of registers, serial line")] = None
+    nodes: Annotated[
+        dict[str, Annotated[tuple[NodePoint, ...], Meta(max_length=500)]],
+        Meta(max_length=200, description="OPC UA only: named lists of nodes, which machines refer to by `map`"),
+    ] = {}
+    registers: Annotated[
+        dict[str, Annotated[tuple[Register, ...], Meta(max_length=2_000)]],
+        Meta(max_length=200, description="Modbus only: named register maps, which machines refer to by `map`"),
+    ] = {}
 
     def __post_init__(self) -> None:
         ItemPattern(self.item_pattern)

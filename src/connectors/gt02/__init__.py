@@ -47,8 +47,8 @@ class Trackers(Connector):
         batch_size=1_000,
         decoders=tuple(decoders.DECODERS),
         ground_truth=(
-            "Vendor documents of both protocols, and 122 real frames with the values that another server's decoders "
-            "read from them; no device of our own."
+            "Vendor documents of both protocols, and 188 real frames with what another server's decoders read from "
+            "them; no device of our own."
         ),
     )
 

@@ -15,7 +15,6 @@ LATITUDE_MOST: Final = 162_000_000
 LONGITUDE_MOST: Final = 324_000_000
 COURSE_MOST: Final = 360
 _LOCATION: Final = struct.Struct(">7B2IBH")
-_CELL: Final = struct.Struct(">HBHBH")
 _FOUR_BYTE_CELLS: Final = frozenset({0x11, 0x25, 0x61})
 _EIGHT_BYTE_CELLS: Final = frozenset({0xA0, 0xA2, 0xA5})
 _COUNT_EXCLUDES_ITSELF: Final = frozenset({Variant.SL4X, Variant.SEEWORLD, Variant.TRX16})
@@ -124,42 +123,28 @@ class Reading(Cursor):
                 self.skip(_NO_CELL_BYTES)
             return
         kind = self.byte() if self.type in (0x38, 0x39) else 0
-        at, raw = self.at, self.raw
-        two_byte_network = self.type == 0x11 or self.variant is Variant.SL4X or (at < self.limit and raw[at] & 0x80)
-        if two_byte_network:
-            mcc, mnc = self.number(2) & 0x7FFF, self.number(2)
-        elif (
-            self.type not in _FOUR_BYTE_CELLS and self.type not in _EIGHT_BYTE_CELLS and not kind and size in (None, 9)
-        ):
-            if self.variant is not Variant.SEEWORLD and self.variant is not Variant.TRX16:
-                if at + 8 > self.limit:
-                    raise CutShort
-                self.at = at + 8
-                mcc, mnc, lac, high, low = _CELL.unpack_from(raw, at)
-                self.said["cells"] = (Cell(mcc, mnc, lac, high << 16 | low),)
-                return
-            mcc, mnc = self.number(2), self.byte()
-        else:
-            mcc, mnc = self.number(2), self.byte()
+        mcc = self.number(2)
+        two_byte_network = bool(mcc & 0x8000) or self.type == 0x11 or self.variant is Variant.SL4X
+        mnc = self.number(2) if two_byte_network else self.byte()
         lac_size, cid_size, rest = self._cell_sizes(size, kind, 4 if two_byte_network else 3)
         lac, cid = self.number(lac_size), self.number(cid_size)
         self.skip(rest)
         if kind:
             self.skip(2 if kind >= 3 else 1)  # signal
-        self.said["cells"] = (Cell(mcc, mnc, lac, cid),)
+        self.said["cells"] = (Cell(mcc & 0x7FFF, mnc, lac, cid),)
 
     def _cell_sizes(self, size: int | None, kind: int, read: int) -> tuple[int, int, int]:
         """Bytes of LAC, of cell id, and of what follows them, when `read` bytes of the cell have been read."""
+        bare = self.variant in _COUNT_EXCLUDES_ITSELF
         if size is not None:
-            left = size - read - (0 if self.variant in _COUNT_EXCLUDES_ITSELF else 1)
-            for lac, cid in ((4, 8), (2, 8), (2, 4)):
-                if left == lac + cid:
-                    return lac, cid, 0
-            return 2, 3, max(left - 5, 0)
+            left = size - read - (0 if bare else 1)
+            known = {12: (4, 8), 10: (2, 8), 6: (2, 4)}.get(left)
+            if self.model is Model.NT:  # their counts fit nothing; beyond nine there is something more
+                return 2, 4 if self.type in _FOUR_BYTE_CELLS else 3, max(size - 9, 0)
+            return (*known, 0) if known is not None else (2, 3, max(left - 5, 0))
         if kind >= 3 or self.type in _EIGHT_BYTE_CELLS:
             return 4, 8, 0
-        four = self.type in _FOUR_BYTE_CELLS or self.variant in _COUNT_EXCLUDES_ITSELF
-        return 2, 4 if four else 3, 0
+        return 2, 4 if bare or self.type in _FOUR_BYTE_CELLS else 3, 0
 
     # --- the device
 

@@ -6,7 +6,7 @@ counted.
 """
 
 import asyncio
-import resource
+import sys
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -119,6 +119,10 @@ class Listener:
         self._check_descriptors()
 
     def _check_descriptors(self) -> None:
+        if sys.platform == "win32":  # it has no such limit, and no such module
+            return
+        import resource
+
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = min(self.settings.most_connections, len(self.registry)) + _SPARE_FILES
         if limit != resource.RLIM_INFINITY and limit < wanted:

@@ -13,9 +13,9 @@ from urllib.parse import quote, urlencode, urlsplit
 import msgspec
 
 from connectors.kit.errors import BadPayload
-from connectors.kit.http import Answer, Api, segment
+from connectors.kit.http import Answer, Api
 from connectors.kit.integration import Origin
-from connectors.oracle_fusion import wire
+from connectors.oracle_fusion import asking, wire
 from connectors.oracle_fusion.settings import Settings
 
 T = TypeVar("T")
@@ -32,6 +32,11 @@ ORDERS: Final[dict[Name, str]] = {
     "workOrders": "WorkOrderId:asc",
 }
 """A unique key of each."""
+HEADS: Final[dict[Name, tuple[str, type[wire.Head]]]] = {
+    "itemStructures": ("BillSequenceId", wire.StructureHead),
+    "workOrders": ("WorkOrderId", wire.WorkOrderHead),
+}
+"""Where `onlyData` leaves the links out: what they are asked for by, and what of a row comes with them."""
 CHILD_KEYS: Final = {
     "Component": "ComponentSequenceId:asc",
     "ItemRevision": "RevisionCode:asc",
@@ -93,31 +98,51 @@ class Resources:
         raise BadPayload(f"{name} has more than {PAGES_MOST} pages", path="$.hasMore")
 
     async def children(
-        self, resource: Name, name: str, row: type[T], parents: Sequence[tuple[wire.Row, str, Any]]
+        self, resource: Name, name: str, row_type: type[T], parents: Sequence[tuple[wire.Row, str, Any]]
     ) -> list[tuple[list[T], Origin | None]]:
-        """All rows of each parent's child, and where those that did not come along come from; null when all did.
+        """All rows of each parent's child, and where they come from when they did not come along; null when they did.
 
-        `parents`: each with its key and what of the child came along. A child's address is that of the links that came
-        along, else made of a key that Oracle documents as a number.
+        `parents`: each with its key and what of the child came along. What was cut short is read anew and whole, as
+        its order is nobody's. Its address is that of the links; where they did not come along, one call asks for those
+        of all, as the key in an address may be a hash that is not to be made by a client.
         """
-        short = [(place, *parent) for place, parent in enumerate(parents) if not wire.is_whole(parent[2])]
         found: list[tuple[list[T], Origin | None]] = [(wire.rows(child), None) for _, _, child in parents]
-        rest = await self.together(
-            self._rest(self._child_path(parent, resource, key, name, child), name, row, found[place][0])
-            for place, parent, key, child in short
+        short = [(place, *parent) for place, parent in enumerate(parents) if not wire.is_whole(parent[2])]
+        links = {place: link for place, row, _, child in short if (link := _to_child(row, name, child))}
+        bare = list(dict.fromkeys(key for place, _, key, _ in short if place not in links))
+        hrefs = await self._hrefs(resource, name, bare)
+        anew = await self.together(
+            self._child(self.followed(links[place].href if place in links else hrefs[key]), name, row_type)
+            for place, _, key, _ in short
         )
-        for (place, *_), told in zip(short, rest, strict=True):
-            found[place] = told
+        for (place, *_), whole in zip(short, anew, strict=True):
+            found[place] = whole
         return found
 
-    async def _rest(self, path: str, name: str, row: type[T], known: Sequence[T]) -> tuple[list[T], Origin]:
-        found, origins = list(known), list[Origin]()
+    async def _hrefs(self, resource: Name, name: str, keys: Sequence[str]) -> dict[str, str]:
+        """Addresses of the rows' child. Raises `BadPayload` where a row or its link does not come."""
+        if not keys:
+            return {}
+        attribute, head = HEADS[resource]
+        found: dict[str, str] = {}
+
+        async def read(some: Sequence[str]) -> None:
+            q = asking.one_of(attribute, [int(each) if each.isdigit() else each for each in some])
+            async for answer in self.everything(resource, head, q=q, fields=attribute, links=True):
+                found.update((str(row.key), told.href) for row in answer.value.items if (told := _to_child(row, name)))
+
+        await self.together(map(read, asking.short(keys)))
+        if set(keys) - found.keys():
+            raise BadPayload(f"{resource} gives no link to the rest of {name}", path="$.items[*].links")
+        return found
+
+    async def _child(self, path: str, name: str, row: type[T]) -> tuple[list[T], Origin]:
+        found, origins = list[T](), list[Origin]()
         for _ in range(PAGES_MOST):
-            offset = len(found)
-            query = {"limit": ROWS, "offset": offset, "onlyData": "true", "orderBy": CHILD_KEYS[name]}
+            query = {"limit": ROWS, "offset": len(found), "onlyData": "true", "orderBy": CHILD_KEYS[name]}
             async with self.turn:
                 answer = await self.api.get(f"{path}?{_encoded(query)}", wire.Collection[row])  # type: ignore[valid-type]
-            _check(answer.value, offset)
+            _check(answer.value, len(found))
             found += answer.value.items
             origins.append(answer.origin)
             if not answer.value.has_more:
@@ -162,15 +187,6 @@ class Resources:
         }
         return f"{self.root}/{name}?{_encoded(query)}"
 
-    def _child_path(self, parent: wire.Row, resource: Name, key: str, name: str, child: Any) -> str:
-        own = child.links if isinstance(child, wire.Collection) else []
-        told = next((each for each in own if each.rel == "self"), None) or wire.link(parent, "child", name)
-        if told is not None:
-            return self.followed(told.href)
-        me = wire.link(parent, "self")
-        base = self.followed(me.href) if me is not None else f"{self.root}/{resource}/{segment(key)}"
-        return f"{base}/child/{name}"
-
     def followed(self, href: str) -> str:
         """The path of a link, below our own address. Raises `BadPayload` for what leads elsewhere."""
         try:
@@ -187,6 +203,12 @@ def _encoded(query: dict[str, Any]) -> str:
     """Blanks as `%20`, as not everything in front of Fusion reads `+`."""
     given = {name: value for name, value in query.items() if value is not None}
     return urlencode(given, quote_via=quote, safe="")
+
+
+def _to_child(row: wire.Row, name: str, child: Any = None) -> wire.Link | None:
+    """The link to a row's child: of what of it came along, else of the row. Null where no links came."""
+    own = child.links if isinstance(child, wire.Collection) else []
+    return next((each for each in own if each.rel == "self"), None) or wire.link(row, "child", name)
 
 
 def _check(page: "wire.Collection[Any] | wire.Slices", offset: int) -> None:

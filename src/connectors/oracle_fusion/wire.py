@@ -66,6 +66,20 @@ def link(row: Row, rel: str, name: str | None = None) -> Link | None:
     return next((each for each in row.links if each.rel == rel and name in (None, each.name)), None)
 
 
+class Head(Row, frozen=True, kw_only=True):
+    """A row of which only key and links are wanted."""
+
+    key: Key
+
+
+class StructureHead(Head, frozen=True, kw_only=True):
+    key: Key = field(name="BillSequenceId")
+
+
+class WorkOrderHead(Head, frozen=True, kw_only=True):
+    key: Key = field(name="WorkOrderId")
+
+
 # --- items
 
 

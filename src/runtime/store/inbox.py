@@ -26,6 +26,8 @@ _ERROR_LENGTH = 1_000
 
 CLAIM_SECONDS = 30.0
 """How long a claim is believed after the worker's last sign of life (`keep`)."""
+CLAIM_BYTES = 16 << 20
+"""Most bytes of bodies that are claimed at once; a single body may be larger."""
 PURGE_ROWS = 1_000
 """Most rows that one purge deletes: it must not hold the lock for long."""
 
@@ -236,11 +238,14 @@ class Inbox:
         held = select(inbox.c.id).where(*lane, inbox.c.claimed_until > now, ~self._mine).limit(1)
         if (await connection.execute(held)).first() is not None:
             return []
-        waiting = select(inbox).where(*lane, inbox.c.next_attempt_at <= now).order_by(inbox.c.id).limit(claim.limit)
-        rows = [_row(row) for row in await connection.execute(waiting)]
-        if rows:
-            await self._hold(connection, [row.id for row in rows])
-        return rows
+        sizes = select(inbox.c.id, func.length(inbox.c.body))
+        waiting = sizes.where(*lane, inbox.c.next_attempt_at <= now).order_by(inbox.c.id).limit(claim.limit)
+        ids = _fitting([(row[0], row[1]) for row in await connection.execute(waiting)])
+        if not ids:
+            return []
+        await self._hold(connection, ids)
+        query = select(inbox).where(inbox.c.id.in_(ids)).order_by(inbox.c.id)
+        return [_row(row) for row in await connection.execute(query)]
 
     async def _prolong(self, connection: AsyncConnection, ids: Sequence[int]) -> list[None]:
         await self._hold(connection, ids, self._mine)
@@ -301,6 +306,18 @@ class Inbox:
             oldest = select(inbox.c.id).where(*old).order_by(inbox.c.done_at).limit(limit)
             counts.append((await connection.execute(delete(inbox).where(inbox.c.id.in_(oldest)))).rowcount)
         return counts
+
+
+def _fitting(sizes: Sequence[tuple[int, int]]) -> list[int]:
+    """The first ids whose bodies are not too much together, at least one."""
+    total = 0
+    ids: list[int] = []
+    for id_, size in sizes:
+        total += size
+        if ids and total > CLAIM_BYTES:
+            break
+        ids.append(id_)
+    return ids
 
 
 def pause_after(attempts: int) -> timedelta:

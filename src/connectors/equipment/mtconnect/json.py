@@ -23,8 +23,8 @@ def document(body: bytes) -> wire.Document:
     """The document by its outermost key. Raises `BadPayload`."""
     try:
         top = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError) as fault:
-        raise BadPayload(f"the answer is no JSON: {fault}", path="$") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        raise BadPayload(f"the answer is no JSON: {type(fault).__name__}", path="$") from None
     name = next((each for each in _ROOTS if isinstance(top, dict) and each in top), None)
     if name is None:
         raise BadPayload("the JSON is none of MTConnect's documents", path="$")
