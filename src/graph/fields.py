@@ -114,6 +114,15 @@ def plain(description: str, name: str | None = None) -> Any:
     return strawberry.field(description=description, name=name)
 
 
+PERSONAL = "personal-data"
+"""`@tag` of what tells of a person: a gateway's contract leaves all of it out by this name."""
+
+
+def personal(description: str) -> Any:
+    """A field that is an attribute of the record and tells of a person."""
+    return strawberry.federation.field(description=f"{description} Personal data.", tags=[PERSONAL])
+
+
 def by_id(kind: Kind) -> Callable[..., Awaitable[Record | None]]:
     """`resolve_reference` of an entity; many of them at once are one batch. It raises `BadInput`, `ConnectorError`.
 
