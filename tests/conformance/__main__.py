@@ -52,6 +52,17 @@ SUITES = (
     Suite("graphql-sse", "graphql-sse.mjs", 9),
     Suite("apollo-client", "apollo-client.mjs", 8),
     Suite("urql", "urql.mjs", 6),
+    Suite("gql", "tests.conformance.gql_client", 23),
+    Suite("apollo-gateway", "apollo-gateway.mjs", 9),
+    Suite("hive-gateway", "hive-gateway.mjs", 17),
+    Suite("relay-runtime", "relay-runtime.mjs", 10),
+    Suite("graphiql", "../../web/test/graphiql.mjs", 15),
+    Suite("subgraph", "subgraph.mjs", 23, beside=True),
+    Suite("composition", "composition.mjs", 10, beside=True),
+    Suite("relay-compiler", "relay-compiler.mjs", 7, beside=True),
+    Suite("graphql-eslint", "graphql-eslint.mjs", 25, beside=True),
+    Suite("graphql-codegen", "graphql-codegen.mjs", 4, beside=True),
+    Suite("graphql-inspector", "graphql-inspector.mjs", 12, beside=True),
 )
 
 
@@ -179,6 +190,10 @@ def main(names: list[str]) -> int:
     environ = install(own, npm)
     shutil.rmtree(LOGS, ignore_errors=True)
     LOGS.mkdir(parents=True)
+    (LOGS / "node_modules").symlink_to(HERE / "node_modules")  # for what suites write and run there
+    if any(suite.name == "graphiql" for suite in chosen):
+        # before the server starts, which serves what is built then; without it the suite fails by itself
+        subprocess.run([sys.executable, str(ROOT / "web" / "build.py")], env=environ, check=False)
     started = time.monotonic()
     with server() as addresses, ThreadPoolExecutor(2) as lanes:
         more = {"PYTHON": sys.executable, "NODE": own, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
