@@ -150,11 +150,23 @@ def priced(*, size: int | None = None, weight: int | None = None, paged: bool = 
     return [*([ListSize(**sizes)] if sizes else []), *([Cost(weight=weight)] if weight is not None else [])]
 
 
+PERSONAL = "personal-data"
+"""`@tag` of what tells of a person: a gateway's contract leaves all of it out by this name."""
+
+
+def personal(description: str) -> Any:
+    """A field that is an attribute of the record and tells of a person."""
+    return strawberry.federation.field(description=f"{description} Personal data.", tags=[PERSONAL])
+
+
 def by_id(kind: Kind) -> Callable[..., Awaitable[Record | None]]:
-    """`resolve_reference` of an entity. The marker `kind` lets many references be read as one batch."""
+    """`resolve_reference` of an entity; many of them at once are one batch. It raises `BadInput`, `ConnectorError`.
+
+    The marker `kind` says what it leads to.
+    """
 
     async def resolve_reference(info: Info, id: strawberry.ID) -> Any:
-        return await load(info, "records", parse_id(str(id), kind))
+        return await info.context.loaders.records.load(parse_id(str(id), kind))
 
     resolve_reference.kind = kind  # type: ignore[attr-defined]
     return resolve_reference

@@ -132,7 +132,7 @@ class ItemFilter:
     ids: list[strawberry.ID] | None = _f("Only these.")
     updated_after: datetime | None = _f("Changed after this moment.")
     numbers: list[str] | None = _f("Any of these part numbers, in any spelling that normalises to them.")
-    item_types: list[records.ItemType] | None = _f("Any of these types.")
+    item_types: list[records.ItemType] | None = _f("Any of these types.", "types")
     search: str | None = _f("Text in number, name or description.")
     released: bool | None = _f("Whether the newest revision is released.")
 
@@ -150,7 +150,7 @@ class BomFilter:
 class EquipmentFilter:
     ids: list[strawberry.ID] | None = _f("Only these.")
     updated_after: datetime | None = _f("Changed after this moment.")
-    equipment_types: list[records.EquipmentType] | None = _f("Any of these types.")
+    equipment_types: list[records.EquipmentType] | None = _f("Any of these types.", "types")
     states: list[records.EquipmentState] | None = _f("Any of these states.")
     within: BoundingBoxInput | None = _f("Mobile machines now within this box.")
     search: str | None = _f("Text in name or model.")

@@ -4,6 +4,8 @@
 
 Each suite is a program that is given the server's address and whose last line is `<name>: N passed, M failed`. A
 suite that does not print it, or that runs fewer checks than it has to, has failed: nothing is passed over.
+
+Everything is on ports that are free. What suites and server wrote is in `var/conformance/`.
 """
 
 import contextlib
@@ -12,28 +14,36 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
+import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.elsewhere import free_ports
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-_COUNT = re.compile(r"^(?P<name>.+): (?P<passed>\d+) passed, (?P<failed>\d+) failed", re.MULTILINE)
+LOGS = ROOT / "var" / "conformance"
+SHOWN = 12_000
+"""Characters of a failing suite that are shown: the last ones."""
+_COUNT = re.compile(r"^(?P<name>.+): (?P<passed>\d+) passed, (?P<failed>\d+) failed$")
 
 
 @dataclass(frozen=True)
 class Suite:
-    """`least`: how many checks it has at least. `seconds`: how long it may take."""
+    """`program`: a file for Node, or a module for Python. `least`: how many checks it has at least. `seconds`: how
+    long it may take. `beside`: it asks the server nothing, or nothing that others could disturb, and runs beside them.
+    """
 
     name: str
     program: str
     least: int
-    seconds: float = 180.0
+    seconds: float = 120.0
+    beside: bool = False
 
 
 SUITES = (
@@ -42,7 +52,34 @@ SUITES = (
     Suite("graphql-sse", "graphql-sse.mjs", 9),
     Suite("apollo-client", "apollo-client.mjs", 8),
     Suite("urql", "urql.mjs", 6),
+    Suite("gql", "tests.conformance.gql_client", 23),
+    Suite("apollo-gateway", "apollo-gateway.mjs", 9),
+    Suite("hive-gateway", "hive-gateway.mjs", 17),
+    Suite("relay-runtime", "relay-runtime.mjs", 10),
+    Suite("graphiql", "../../web/test/graphiql.mjs", 15),
+    Suite("subgraph", "subgraph.mjs", 23, beside=True),
+    Suite("composition", "composition.mjs", 10, beside=True),
+    Suite("relay-compiler", "relay-compiler.mjs", 7, beside=True),
+    Suite("graphql-eslint", "graphql-eslint.mjs", 25, beside=True),
+    Suite("graphql-codegen", "graphql-codegen.mjs", 4, beside=True),
+    Suite("graphql-inspector", "graphql-inspector.mjs", 12, beside=True),
 )
+
+
+@dataclass(frozen=True)
+class Result:
+    suite: Suite
+    passed: int
+    failed: int
+    seconds: float
+    fault: str | None
+    """Why it is not well."""
+    said: str
+
+    def __str__(self) -> str:
+        verdict = f"FAILED: {self.fault}" if self.fault else "ok"
+        counts = f"{self.passed:5} passed {self.failed:4} failed {self.seconds:6.1f} s"
+        return f"{self.suite.name:24} {counts}  {verdict}"
 
 
 def node() -> tuple[str, list[str]]:
@@ -69,65 +106,77 @@ def install(own: str, npm: list[str]) -> dict[str, str]:
         command = [*npm, "ci", "--ignore-scripts", "--prefer-offline", "--loglevel=error"]
         done = subprocess.run(command, cwd=HERE, env=environ, check=False)
         if done.returncode:
-            sys.exit("conformance: npm ci failed")
+            sys.exit("conformance: npm ci failed; are there network and a registry (NPM_CONFIG_REGISTRY)?")
         mark.write_text(lock)
     return environ
 
 
 @contextlib.contextmanager
-def server() -> Iterator[str]:
-    """Everything up, as `make run` starts it; gives the address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def server() -> Iterator[dict[str, str]]:
+    """Everything up, as `make run` starts it, but on free ports; gives the addresses, as suites find them in their
+    environment: CROSSDOCK and SANDBOX."""
+    [port] = free_ports(1)
     address = f"http://127.0.0.1:{port}"
     environ = os.environ | {"CROSSDOCK_PORT": str(port), "PYTHONPATH": str(ROOT / "src")}
-    log = ROOT / "var" / "conformance.log"
-    log.parent.mkdir(exist_ok=True)
-    with log.open("wb") as out:
-        command = [sys.executable, "-m", "sandbox.start"]
-        process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=out, stderr=out)
+    log = LOGS / "server.log"
+    with tempfile.TemporaryDirectory(prefix="crossdock-conformance-") as folder, log.open("wb") as out:
+        command = [sys.executable, "-m", "sandbox.start", "--free-ports", folder]
+        process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=out, stderr=out, start_new_session=True)
         try:
-            end = time.monotonic() + 60
-            while not _ready(address):
+            end, sandbox = time.monotonic() + 90, None
+            while sandbox is None:  # the last that it says when all is up
                 if process.poll() is not None or time.monotonic() > end:
-                    sys.exit(f"conformance: the server did not start:\n{log.read_text()[-3000:]}")
+                    sys.exit(f"conformance: the server did not start:\n{log.read_text()[-SHOWN:]}")
                 time.sleep(0.2)
-            yield address
+                sandbox = re.search(r"Take a vendor down and up again: (\S+)/", log.read_text())
+            yield {"CROSSDOCK": address, "SANDBOX": sandbox[1]}
+            if process.poll() is not None:
+                print(f"conformance: the server ended by itself:\n{log.read_text()[-3000:]}")
         finally:
-            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGINT)
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
-                process.kill()
+                _end(process)
 
 
-def _ready(address: str) -> bool:
-    with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/health/ready", timeout=2) as answer:
-        return bool(answer.status == 200)
-    return False
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Ends a process and all that it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(10)
 
 
-def run(suite: Suite, own: str, environ: dict[str, str], address: str) -> tuple[str, bool]:
-    """The line of a suite, and whether it is well."""
-    program = str(HERE / suite.program)
-    command = [own, program, address] if program.endswith(".mjs") else [sys.executable, program, address]
+def run(suite: Suite, own: str, environ: Mapping[str, str]) -> Result:
+    """Runs a suite to its end, or to the end of its time."""
+    address, scratch = environ["CROSSDOCK"], LOGS / suite.name
+    scratch.mkdir(exist_ok=True)
+    program = [own, suite.program] if suite.program.endswith(".mjs") else [sys.executable, "-m", suite.program]
+    at = HERE if suite.program.endswith(".mjs") else ROOT
+    log, fault = LOGS / f"{suite.name}.log", None
     started = time.monotonic()
-    try:
-        done = subprocess.run(
-            command, cwd=HERE, env=environ, capture_output=True, text=True, timeout=suite.seconds, check=False
+    with log.open("wb") as out:
+        more = {"SCRATCH": str(scratch)}
+        process = subprocess.Popen(
+            [*program, address], cwd=at, env={**environ, **more}, stdout=out, stderr=out, start_new_session=True
         )
-        said, status = done.stdout + done.stderr, done.returncode
-    except subprocess.TimeoutExpired as late:
-        said, status = f"{late.stdout!r}\nnot done after {suite.seconds:g} s", 1
-    counts = list(_COUNT.finditer(said))
-    passed, failed = (int(counts[-1]["passed"]), int(counts[-1]["failed"])) if counts else (0, 0)
-    well = status == 0 and bool(counts) and failed == 0 and passed >= suite.least
-    if not well:
-        print(said[-6_000:])
-    took = time.monotonic() - started
-    verdict = "ok" if well else f"FAILED (at least {suite.least} must pass)"
-    return f"{suite.name:24} {passed:5} passed {failed:4} failed {took:6.1f} s  {verdict}", well
+        try:
+            status = process.wait(suite.seconds)
+        except subprocess.TimeoutExpired:
+            status, fault = 1, f"not done after {suite.seconds:g} s"
+        finally:
+            _end(process)
+    said = log.read_text(errors="replace").strip()
+    count = _COUNT.match(said.splitlines()[-1]) if said else None
+    passed, failed = (int(count["passed"]), int(count["failed"])) if count else (0, 0)
+    if fault is None and count is None:
+        fault = f"ended with {status} and without a count"
+    elif fault is None and (failed or status):
+        fault = f"{failed} checks failed" if failed else f"ended with {status}"
+    elif fault is None and passed < suite.least:
+        fault = f"ran {passed} checks of {suite.least}"
+    return Result(suite, passed, failed, time.monotonic() - started, fault, said)
 
 
 def main(names: list[str]) -> int:
@@ -139,11 +188,35 @@ def main(names: list[str]) -> int:
         sys.exit(f"conformance: there is no suite {', '.join(sorted(unknown))}; there are: {known}")
     own, npm = node()
     environ = install(own, npm)
-    with server() as address:
-        lines = [run(suite, own, environ, address) for suite in chosen]
-    for line, _ in lines:
-        print(line)
-    return 0 if all(well for _, well in lines) else 1
+    shutil.rmtree(LOGS, ignore_errors=True)
+    LOGS.mkdir(parents=True)
+    (LOGS / "node_modules").symlink_to(HERE / "node_modules")  # for what suites write and run there
+    if any(suite.name == "graphiql" for suite in chosen):
+        # before the server starts, which serves what is built then; without it the suite fails by itself
+        subprocess.run([sys.executable, str(ROOT / "web" / "build.py")], env=environ, check=False)
+    started = time.monotonic()
+    with server() as addresses, ThreadPoolExecutor(2) as lanes:
+        more = {"PYTHON": sys.executable, "NODE": own, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+        given = environ | addresses | more
+
+        def lane(*, beside: bool) -> list[Result]:
+            return [_shown(run(suite, own, given)) for suite in chosen if suite.beside is beside]
+
+        other = lanes.submit(lane, beside=True)
+        results = lane(beside=False) + other.result()
+    for each in results:
+        if each.fault:
+            print(each)
+    passed, well = sum(each.passed for each in results), sum(each.fault is None for each in results)
+    print(f"\n{passed} checks passed, {well} of {len(results)} suites well, {time.monotonic() - started:.0f} s")
+    return 0 if well == len(results) else 1
+
+
+def _shown(result: Result) -> Result:
+    """Says at once how a suite ended; all of what a failing one wrote."""
+    text = f"--- {result.suite.name}:\n{result.said[-SHOWN:]}\n" if result.fault else ""
+    print(f"{text}{result}", flush=True)
+    return result
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ async def test_lines_of_structures_lead_to_their_items_in_one_call(graph: Graph)
     await graph.data("{ items(first: 1) { nodes { bom { lines { level } } } } }")  # revision rule, saved query
     graph.forget()
     data = await graph.data(
-        """{ items(first: 40, filter: { itemTypes: [ASSEMBLY] }) { nodes { bom { lines { item { number } } } } } }"""
+        """{ items(first: 40, filter: { types: [ASSEMBLY] }) { nodes { bom { lines { item { number } } } } } }"""
     )
     lines = [line for item in data["items"]["nodes"] if item["bom"] for line in item["bom"]["lines"]]
     assert len(lines) > 100

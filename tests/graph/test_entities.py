@@ -11,7 +11,7 @@ from unified.ids import encode
 from unified.records import Kind
 
 ASKED = "query($r: [_Any!]!) { _entities(representations: $r) { __typename ... on Node { id } } }"
-ENTITIES = ", ".join(node.__name__ for node in NODES)
+ENTITIES = ", ".join(sorted(node.__name__ for node in NODES))
 
 
 async def test_what_a_gateway_sends_wrong_spoils_only_itself(graph: Graph) -> None:
@@ -36,6 +36,8 @@ async def test_what_a_gateway_sends_wrong_spoils_only_itself(graph: Graph) -> No
         {"__typename": "Item", "id": gone},
         {"__typename": "Item", "id": item, "info": "hello", "self": 1, "number": {"deep": [1]}, "__class__": "x"},
         {"__typename": "PriceEstimate", "id": encode("PriceEstimate", "uber", "1")},
+        {"__typename": "Unit", "id": {"deep": 1}},
+        {"__typename": "Unit", "id": True},
     ]
     result = await graph.ask(ASKED, r=representations)
     found = result.data["_entities"]
@@ -45,7 +47,7 @@ async def test_what_a_gateway_sends_wrong_spoils_only_itself(graph: Graph) -> No
     }
     unknown = "the `__typename` of a representation is {}; the entities are: " + ENTITIES
     shape = 'a representation is an object such as { __typename: "Item", id: "…" }'
-    needs = "a representation of Unit needs its `id`, as text"
+    needs = "a representation of Unit needs its `id`"
     taken = "take it from the `id` field of an object"
     assert {error.path[1]: error.message for error in result.errors} == {
         1: unknown.format("'Dream'"),
@@ -56,11 +58,13 @@ async def test_what_a_gateway_sends_wrong_spoils_only_itself(graph: Graph) -> No
         6: shape,
         7: needs,
         8: needs,
-        9: needs,
+        9: f"'7': not an id of this graph; {taken}",
         10: f"'': an id is a text of 1 to 1,024 characters; {taken}",
         11: f"'nonsense!': not an id of this graph; {taken}",
         12: f"'{'x' * 40}': an id is a text of 1 to 1,024 characters; {taken}",
         13: f"'{item[:40]}': this is the id of Item where that of Unit is needed",
+        17: "Unit.id in a representation: ID cannot represent value: {'deep': 1}",
+        18: "Unit.id in a representation: ID cannot represent value: True",
     }
     assert {error.extensions["code"] for error in result.errors} == {"BAD_USER_INPUT"}
     assert graph.reported == []

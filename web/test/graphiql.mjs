@@ -304,5 +304,5 @@ try {
   await browser.close();
   await rm(profile, { recursive: true, force: true });
 }
-console.log(`${passed} passed, ${failed} failed`);
+console.log(`graphiql: ${passed} passed, ${failed} failed`);
 process.exitCode = failed ? 1 : 0;

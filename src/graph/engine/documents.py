@@ -8,12 +8,14 @@ import msgspec
 from graphql import (
     ASTValidationRule,
     DocumentNode,
+    FieldNode,
     GraphQLError,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
     TypeInfo,
+    ValidationRule,
     Visitor,
     parse,
     specified_rules,
@@ -88,6 +90,15 @@ class _EmptySelections(Visitor):
             self.found = node
 
 
+class _NoService(ValidationRule):
+    """`_service` tells a gateway the whole schema (Apollo Federation): closed where introspection is."""
+
+    def enter_field(self, node: FieldNode, *_: Any) -> None:
+        if node.name.value == "_service" and self.context.get_parent_type() is self.context.schema.query_type:
+            text = "GraphQL introspection has been disabled, but the requested query contained the field '_service'."
+            self.report_error(GraphQLError(text, node))
+
+
 class Documents:
     """Prepares documents for one schema. Bounded: the least used ones are forgotten."""
 
@@ -158,7 +169,7 @@ class Documents:
     def _validate(self, document: DocumentNode, introspection: bool) -> list[GraphQLError]:
         rules: list[type[ASTValidationRule]] = [*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule]
         if not introspection:
-            rules.append(NoSchemaIntrospectionCustomRule)
+            rules += [NoSchemaIntrospectionCustomRule, _NoService]
         return validate(
             self._schema, document, rules, max_errors=self._limits.errors, hide_suggestions=not introspection
         )

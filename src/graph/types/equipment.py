@@ -95,7 +95,7 @@ class EquipmentAsset:
 @strawberry.federation.type(keys=["id"], description="A machine.")
 class Equipment(Sourced):
     name: str = plain("What people in the shop call it.")
-    equipment_type: records.EquipmentType = plain("What kind of machine it is.")
+    equipment_type: records.EquipmentType = plain("What kind of machine it is.", name="type")
     state: records.EquipmentState = plain("What it does now.")
     model: str | None = plain("Make and model.")
     software: str | None = plain("What controls it, with version.")

@@ -34,7 +34,7 @@ class Item(Sourced):
     number: str = plain("Part number as its own system spells it.")
     name: str = plain("What people call it.")
     description: str | None = plain("What it is.")
-    item_type: records.ItemType = plain("What kind of item it is.")
+    item_type: records.ItemType = plain("What kind of item it is.", name="type")
     unit: str | None = plain("Unit of measure as its system shows it.")
     revision: str | None = plain("The newest revision.")
     released: bool | None = plain("Whether the newest revision is released; null where unknown.")

@@ -6,7 +6,7 @@ from typing import Annotated
 import strawberry
 
 from graph.asks import Step, asking
-from graph.fields import accepts, by_id, computed, joined, joined_many, load, load_all, plain
+from graph.fields import PERSONAL, accepts, by_id, computed, joined, joined_many, load, load_all, personal, plain
 from graph.info import Info
 from graph.scalars import GeoJSON
 from graph.types.base import Sourced
@@ -98,7 +98,7 @@ class Vehicle(Sourced):
     resolve_reference = by_id(Kind.VEHICLE)
 
 
-@strawberry.federation.type(description="Who drives. Personal data.", shareable=True)
+@strawberry.federation.type(description="Who drives. Personal data.", shareable=True, tags=[PERSONAL])
 class Driver:
     name: str | None = plain("First name, or what the vendor shows of it.")
     phone: str | None = plain("Phone number, E.164.")
@@ -110,9 +110,9 @@ class Booking(Sourced):
     status: records.BookingStatus = plain("Where it stands.")
     cancelled_by: records.CancelledBy | None = plain("Who cancelled it; null unless it is cancelled.")
     product: str | None = plain("The vendor's product.")
-    guest_name: str | None = plain("Who rides. Personal data.")
-    guest_phone: str | None = plain("Phone number of who rides, E.164. Personal data.")
-    driver: Driver | None = plain("Who drives; null before somebody is assigned.")
+    guest_name: str | None = personal("Who rides.")
+    guest_phone: str | None = personal("Phone number of who rides, E.164.")
+    driver: Driver | None = personal("Who drives; null before somebody is assigned.")
     vehicle_plate: str | None = plain("Plate as the ride-hail system spells it.")
     vehicle_description: str | None = plain("Make, model and colour.")
     pickup: Place | None = plain("Where the ride begins.")

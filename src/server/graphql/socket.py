@@ -217,9 +217,11 @@ class _Session:
     async def _answer(self, key: str, answers: AsyncGenerator[Answer, None]) -> None:
         async with aclosing(answers) as items:
             async for answer in items:
-                if not answer.executed:
-                    await self._refuse(key, answer.errors or [])
+                errors = answer.errors or []
+                if not answer.executed and not any(error.path for error in errors):
+                    await self._refuse(key, errors)
                     return
+                # The failure of a field is told as graphql-ws's own server tells it: gateways lose the code of others
                 await self._send({"type": "next", "id": key, "payload": answer.formatted()})
         # Free before it is said: the client may use the id again at once
         self._running.pop(key, None)

@@ -57,9 +57,15 @@ async def test_a_refused_document_is_refused_again(monkeypatch: pytest.MonkeyPat
 
 async def test_what_one_caller_may_introspect_another_may_not() -> None:
     made = Documents(CORE, Limits())
-    text = "{ __schema { queryType { name } } }"
-    await made.prepare(text, introspection=True)
-    assert (await refusal(made, text, introspection=False))[0] == "validation"
+    for text in (
+        "{ __schema { queryType { name } } }",
+        "{ _service { sdl } }",
+        "{ ... on Query { x: _service { __typename } } }",
+    ):
+        await made.prepare(text, introspection=True)
+        stage, told, code = await refusal(made, text, introspection=False)
+        assert (stage, code) == ("validation", "GRAPHQL_VALIDATION_FAILED")
+        assert told.startswith("GraphQL introspection has been disabled")
 
 
 async def test_names_of_the_schema_are_suggested_only_to_who_may_see_them() -> None:

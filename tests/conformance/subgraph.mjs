@@ -1,0 +1,50 @@
+// Apollo's subgraph compatibility tests: their own test files, unchanged, against their products schema that our server
+// serves (products/). @apollo/composition and @apollo/gateway stand in for rover and the router, which are not on npm.
+
+import { readFileSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+
+import { ApolloGateway } from '@apollo/gateway';
+import { ApolloServer } from '@apollo/server';
+import { startStandaloneServer } from '@apollo/server/standalone';
+import { expect } from 'expect';
+
+import { composed, freePort, python, run, start } from './suite.mjs';
+
+const require = createRequire(import.meta.url);
+const suite = dirname(require.resolve('@apollo/federation-subgraph-compatibility-tests/package.json'));
+const other = async (name) => {
+  const port = await freePort();
+  const folder = join(suite, 'dist', 'subgraphs', name);
+  await start(process.execPath, [join(folder, 'index.js')], /running|ready|http/i, { env: { [`${name.toUpperCase()}_PORT`]: port }, cwd: folder });
+  return { name, url: `http://localhost:${port}`, sdl: readFileSync(join(folder, `${name}.graphql`), 'utf8') };
+};
+
+const [, products] = await python(['-m', 'tests.conformance.products'], /^ready (\S+)$/m);
+const asked = await fetch(products, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"query":"{ _service { sdl } }"}' });
+const { data } = await asked.json();
+const subgraphs = [{ name: 'products', url: products, sdl: data._service.sdl }, await other('users'), await other('inventory')];
+const server = new ApolloServer({ gateway: new ApolloGateway({ supergraphSdl: composed(subgraphs).supergraphSdl }) });
+const { url } = await startStandaloneServer(server, { listen: { port: 0 } });
+
+process.env.PRODUCTS_URL = products;
+require(join(suite, 'dist', 'utils', 'client.js')).ROUTER_URL = url;
+
+// What the test files expect of Jest
+const checks = {};
+const titles = [];
+const test = (title, check) => (checks[[...titles, title].join(' ')] = check);
+const describe = (title, define) => {
+  titles.push(title);
+  define();
+  titles.pop();
+};
+Object.assign(globalThis, { expect, test, it: test, describe });
+for (const file of readdirSync(join(suite, 'dist', 'tests')).sort()) {
+  if (!file.endsWith('.test.js')) continue;
+  const before = Object.keys(checks).length;
+  require(join(suite, 'dist', 'tests', file));
+  if (Object.keys(checks).length === before) checks[file] = () => Promise.reject(new Error('has no tests'));
+}
+await run('subgraph', checks);
