@@ -360,7 +360,7 @@ async def test_a_stream_whose_client_vanishes_leaves_nothing(server: Served) -> 
     headers = {"Accept": "text/event-stream", "X-API-Key": NORTH}
     async with server.http.stream("POST", "/graphql", json={"query": VEHICLES}, headers=headers) as answer:
         await eventually(lambda: server.number("crossdock_subscriptions_open") == 1)
-        assert answer.headers["content-type"] == "text/event-stream"
+        assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
     await eventually(lambda: server.number("crossdock_subscriptions_open") == 0)
     assert readers(server) == 0
     await eventually(lambda: len(asyncio.all_tasks()) <= tasks + 1)  # the HTTP connection's own

@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from inspect import isawaitable
 from typing import Any
 
 import msgspec
-from graphql import ExecutionResult, GraphQLError, OperationType, execute, located_error, subscribe
+from graphql import ExecutionResult, GraphQLError, OperationType, execute, located_error
+from graphql.execution import Executor, create_source_event_stream, execute_subscription_event
+from graphql.pyutils import AwaitableOrValue
 
 from graph.engine.documents import Documents, Operation, Prepared, RequestRefused
 from graph.engine.errors import Report, told
@@ -68,20 +71,15 @@ class Engine:
 
     async def run(self, request: GraphQLRequest, prepared: Prepared, operation: Operation, context: Context) -> Answer:
         """Executes a query or a mutation to its end or its limit of time."""
-        try:
-            async with asyncio.timeout(self.limits.seconds):
-                result = execute(
-                    self._core,
-                    prepared.document,
-                    context_value=context,
-                    variable_values=request.variables,
-                    operation_name=operation.name,
-                )
-                if not isinstance(result, ExecutionResult):
-                    result = await result
-        except TimeoutError:
-            return Answer(errors=[self._too_long()], data=None)
-        return self._answer(result, context)
+        running = execute(
+            self._core,
+            prepared.document,
+            context_value=context,
+            variable_values=request.variables,
+            operation_name=operation.name,
+            hide_suggestions=not context.introspection,
+        )
+        return await self._finished(running, context)
 
     async def stream(
         self, request: GraphQLRequest, prepared: Prepared, operation: Operation, context: Context
@@ -90,23 +88,40 @@ class Engine:
         if operation.type is not OperationType.SUBSCRIPTION:
             yield await self.run(request, prepared, operation, context)
             return
-        started = subscribe(
+        executor = Executor.build(
             self._core,
             prepared.document,
             context_value=context,
-            variable_values=request.variables,
+            raw_variable_values=request.variables,
             operation_name=operation.name,
+            hide_suggestions=not context.introspection,
         )
-        results = started if isinstance(started, ExecutionResult) or hasattr(started, "__aiter__") else await started
-        if isinstance(results, ExecutionResult):
-            yield self._answer(results, context)
+        if isinstance(executor, list):
+            yield self._answer(ExecutionResult(None, executor), context)
+            return
+        opened = create_source_event_stream(executor)
+        source = await opened if isawaitable(opened) else opened
+        if isinstance(source, ExecutionResult):
+            yield self._answer(source, context)
             return
         try:
-            async with aclosing(results) as events:  # type: ignore[type-var]
-                async for result in events:
-                    yield self._answer(result, context)
+            async with aclosing(source) as events:  # type: ignore[type-var]
+                async for event in events:
+                    running = execute_subscription_event(executor.build_per_event_executor(event))
+                    yield await self._finished(running, context)
         except Exception as fault:  # noqa: BLE001 - the source of the events failed: told as a field's failure is
             yield Answer(errors=[self._broken(fault, operation)], executed=False)
+
+    async def _finished(self, running: AwaitableOrValue[ExecutionResult], context: Context) -> Answer:
+        """The answer, once it is there or its time is over."""
+        if isinstance(running, ExecutionResult):
+            return self._answer(running, context)
+        try:
+            async with asyncio.timeout(self.limits.seconds):
+                result = await running
+        except TimeoutError:
+            return Answer(errors=[self._too_long()], data=None)
+        return self._answer(result, context)
 
     def _broken(self, fault: Exception, operation: Operation) -> GraphQLError:
         """What a client is told of a source that fails, at the field that streams."""

@@ -20,6 +20,7 @@ from server.answers import code_of, headers_of, status_of
 from server.expiry import expired_error, wait_until
 from server.graphql.body import Refused
 from server.graphql.callers import Callers
+from server.graphql.following import Following
 from server.guard import Guard, credentials_of
 
 SCOPE = "read"
@@ -130,26 +131,13 @@ async def _while_valid(
 ) -> AsyncGenerator[Answer, None]:
     """The answers until the credentials end; then one that says so."""
     timer = asyncio.create_task(wait_until(principal.expires_at, clock))
-    step: asyncio.Task[Answer] | None = None
-    try:
+    async with aclosing(Following(answers, timer)) as following:
         while True:
-            step = asyncio.ensure_future(_next(answers))
-            await asyncio.wait({step, timer}, return_when=asyncio.FIRST_COMPLETED)
-            if timer.done():
-                yield Answer(errors=[expired_error()], executed=False)
-                return
             try:
-                answer = step.result()
+                answer = await following.next()
             except StopAsyncIteration:
                 return
+            if answer is None:
+                yield Answer(errors=[expired_error()], executed=False)
+                return
             yield answer
-    finally:
-        for task in (timer, step):
-            if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
-        await answers.aclose()
-
-
-async def _next(answers: AsyncGenerator[Answer, None]) -> Answer:
-    return await anext(answers)

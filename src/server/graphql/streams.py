@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
 from starlette.types import Receive, Send
 
 from graph.engine.execution import Answer
+from server.graphql.following import Following
 
 KEEP_ALIVE = 12.0
 """Seconds of silence after which a sign of life is sent: proxies close what is silent for longer."""
@@ -70,43 +72,21 @@ async def send_stream(
             ],
         }
     )
-    gone = asyncio.create_task(_gone(receive))
-    halt = asyncio.create_task(stopping.wait())
-    try:
-        upcoming: asyncio.Task[Answer] | None = None
-        try:
-            while True:
-                upcoming = upcoming or asyncio.ensure_future(_next(answers))
-                await asyncio.wait({upcoming, gone, halt}, timeout=keep_alive, return_when=asyncio.FIRST_COMPLETED)
-                if gone.done():
-                    return
-                if halt.done():
-                    await send({"type": "http.response.body", "body": b""})
-                    return
-                if not upcoming.done():
-                    await send({"type": "http.response.body", "body": framing.alive, "more_body": True})
-                    continue
-                try:
-                    answer = upcoming.result()
-                except StopAsyncIteration:
-                    break
-                finally:
-                    upcoming = None
-                await send({"type": "http.response.body", "body": framing.item(answer.formatted()), "more_body": True})
-        finally:
-            if upcoming is not None:
-                upcoming.cancel()
-                await asyncio.gather(upcoming, return_exceptions=True)
-        await send({"type": "http.response.body", "body": framing.closing})
-    finally:
-        for task in (gone, halt):
-            task.cancel()
-        await asyncio.gather(gone, halt, return_exceptions=True)
-        await answers.aclose()
-
-
-async def _next(answers: AsyncGenerator[Answer, None]) -> Answer:
-    return await anext(answers)
+    gone, halt = asyncio.create_task(_gone(receive)), asyncio.create_task(stopping.wait())
+    async with aclosing(Following(answers, gone, halt)) as following:
+        while True:
+            try:
+                answer = await following.next(seconds=keep_alive)
+            except StopAsyncIteration:
+                break
+            if gone.done():
+                return
+            if halt.done():
+                await send({"type": "http.response.body", "body": b""})
+                return
+            body = framing.alive if answer is None else framing.item(answer.formatted())
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+    await send({"type": "http.response.body", "body": framing.closing})
 
 
 async def _gone(receive: Receive) -> None:
