@@ -19,7 +19,7 @@ from bench.processes import AROUND
 from bench.scene import Scene
 from tests.conformance.attacking import documents, http, pages, sockets  # noqa: F401 - each fills the list
 from tests.conformance.attacking.listing import ATTACKS
-from tests.conformance.attacking.target import KEY, NEIGHBOUR, OPERATOR, TOKEN_SECRET, Neighbour, Target, p99, target
+from tests.conformance.attacking.target import NEIGHBOUR, OPERATOR, TOKEN_SECRET, Neighbour, Target, p99, target
 from tests.conformance.attacking.wire import SEEN
 
 QUIET_SECONDS = 12.0

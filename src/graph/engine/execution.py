@@ -62,6 +62,11 @@ class Engine:
         self._report = report
         self.documents = Documents(self._core, limits)
 
+    def known(self, request: GraphQLRequest, context: Context) -> bool:
+        """Whether it costs next to nothing to prepare the request."""
+        text = self._persisted.peek(request)
+        return text is None or self.documents.known(text, introspection=context.introspection)
+
     async def prepare(self, request: GraphQLRequest, context: Context) -> tuple[Prepared, Operation]:
         """The operation that a request means. Raises `RequestRefused`."""
         text = self._persisted.text(request)

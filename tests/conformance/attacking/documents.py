@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import json
 from typing import Any
 
 from tests.conformance.attacking.listing import Attack, answered, attack, table
@@ -27,11 +28,8 @@ def _refused(row: tuple[str, str]) -> Attack:
 
 def _doubling(count: int, spread: str = "...F{next} ...F{next}") -> str:
     """Fragments that each spread the next one twice."""
-    parts = [
-        f"fragment F{n} on Query {{ {spread.format(next=n + 1)} }}" if n < count else f"fragment F{n} on Query {{ {{}} }}"
-        for n in range(count + 1)
-    ]
-    return "{ ...F0 } " + " ".join(parts).replace("{ {} }", "{ __typename }")
+    parts = [f"fragment F{n} on VendorSystem {{ {spread.format(next=n + 1)} }}" for n in range(count)]
+    return "{ systems { ...F0 } } " + " ".join([*parts, f"fragment F{count} on VendorSystem {{ system }}"])
 
 
 def _nested(count: int) -> str:
@@ -42,9 +40,9 @@ table(
     "document",
     {
         "30 fragments that double": (_doubling(30), "FIELD_LIMIT"),
-        "500 fragments that double": (_doubling(500), "FIELD_LIMIT"),
+        "300 fragments that double": (_doubling(300), "FIELD_LIMIT"),
         "fragments that double within fields": (
-            _doubling(24, "a: node(id: 1) {{ id }} ...F{next} ...F{next}"), "ALIAS_LIMIT",
+            _doubling(24, "a: system ...F{next} ...F{next}"), "ALIAS_LIMIT",
         ),
         "a fragment of itself": ("{ ...F } fragment F on Query { ...F }", "GRAPHQL_VALIDATION_FAILED"),
         "a circle of 400 fragments": (
@@ -52,8 +50,9 @@ table(
             "GRAPHQL_VALIDATION_FAILED",
         ),
         "30 fragments that all spread each other": (
-            "{ ...F0 } " + " ".join(
-                f"fragment F{n} on Query {{ __typename {' '.join(f'...F{m}' for m in range(30))} }}" for n in range(30)
+            "{ systems { ...F0 } } " + " ".join(
+                f"fragment F{n} on VendorSystem {{ __typename {' '.join(f'...F{m}' for m in range(30))} }}"
+                for n in range(30)
             ),
             "FIELD_LIMIT",
         ),
@@ -75,8 +74,8 @@ table(
         ),
         "10,000 directives": ("{ __typename " + "@skip(if: true) " * 10_000 + "}", "TOKEN_LIMIT"),
         "1,900 unknown directives": ("{ __typename " + "@a " * 1_900 + "}", "GRAPHQL_VALIDATION_FAILED"),
-        "600 times the same directive": (
-            "{ __typename " + "@skip(if: true) " * 600 + "}", "GRAPHQL_VALIDATION_FAILED",
+        "500 times the same directive": (
+            "{ __typename " + "@skip(if: true) " * 500 + "}", "GRAPHQL_VALIDATION_FAILED",
         ),
         "joins 30 deep": (_nested(30), "DEPTH_LIMIT"),
         "joins 900 deep": (_nested(900), "GRAPHQL_PARSE_FAILED"),
@@ -113,7 +112,9 @@ table(
             "{ __typename } " + " ".join(f"fragment F{n} on Query {{ __typename }}" for n in range(500)),
             "GRAPHQL_VALIDATION_FAILED",
         ),
-        "750 operations": (" ".join(f"query Q{n} {{ __typename }}" for n in range(750)), "OPERATION_RESOLUTION_FAILURE"),
+        "750 operations": (
+            " ".join(f"query Q{n} {{ __typename }}" for n in range(750)), "OPERATION_RESOLUTION_FAILURE",
+        ),
         "the same operation 700 times": ("query Q { __typename } " * 700, "GRAPHQL_VALIDATION_FAILED"),
         "a nameless one among others": ("{ __typename } { __typename }", "GRAPHQL_VALIDATION_FAILED"),
         "only fragments": ("fragment F on Query { __typename }", "GRAPHQL_VALIDATION_FAILED"),
@@ -123,14 +124,14 @@ table(
         "an emoji": ("{ 🙂 }", "GRAPHQL_PARSE_FAILED"),
         "a control character": ("{ \x07 }", "GRAPHQL_PARSE_FAILED"),
         "a name of 50,000 letters": ("{ " + "a" * 50_000 + " }", "GRAPHQL_VALIDATION_FAILED"),
-        "a comment of 900 KB": ("#" + "x" * 900_000 + "\n{ __typename }", "DOCUMENT_TOO_LONG"),
-        "commas of 900 KB": ("," * 900_000 + "{ __typename }", "DOCUMENT_TOO_LONG"),
-        "a text of 900 KB": ('{ orders(after: "' + "x" * 900_000 + '") { __typename } }', "DOCUMENT_TOO_LONG"),
-        "a block text of 300,000 lines": (
-            '{ orders(after: """' + "\n a" * 300_000 + '""") { __typename } }', "DOCUMENT_TOO_LONG",
+        "a comment of 900 KB": ("#" + "x" * 900_000 + "\n{ __typename }", "CHARACTER_LIMIT"),
+        "commas of 900 KB": ("," * 900_000 + "{ __typename }", "CHARACTER_LIMIT"),
+        "a text of 900 KB": ('{ orders(after: "' + "x" * 900_000 + '") { __typename } }', "CHARACTER_LIMIT"),
+        "a block text of 200,000 lines": (
+            '{ orders(after: """' + "\n a" * 200_000 + '""") { __typename } }', "CHARACTER_LIMIT",
         ),
-        "unicode escapes of 900 KB": (
-            '{ orders(after: "' + "\\u0041" * 150_000 + '") { __typename } }', "DOCUMENT_TOO_LONG",
+        "unicode escapes of 720 KB": (
+            '{ orders(after: "' + "\\u0041" * 120_000 + '") { __typename } }', "CHARACTER_LIMIT",
         ),
         "a text that does not end": ('{ orders(after: "' + "x" * 50_000, "GRAPHQL_PARSE_FAILED"),
         "a block text that does not end": ('{ orders(after: """' + "\n" * 50_000, "GRAPHQL_PARSE_FAILED"),
@@ -143,11 +144,6 @@ table(
                                        "GRAPHQL_VALIDATION_FAILED"),
         "an integer of 4,000 digits": ("{ orders(first: " + "9" * 4_000 + ") { __typename } }",
                                        "GRAPHQL_VALIDATION_FAILED"),
-        "a float beyond all floats": (
-            "{ priceEstimates(pickup: {latitude: 1e999, longitude: 1}, dropoff: {latitude: 1, longitude: 1})"
-            " { __typename } }",
-            "GRAPHQL_VALIDATION_FAILED",
-        ),
         "an enum of 50,000 letters": (
             "{ orders(filter: {status: [" + "A" * 50_000 + "]}) { __typename } }", "GRAPHQL_VALIDATION_FAILED",
         ),
@@ -191,10 +187,10 @@ async def _(target: Target) -> None:
 @attack("document: 1,500 different ones that are right are not all kept")
 async def _(target: Target) -> None:
     before = target.memory
-    rows = " ".join(f"f{n}: system" for n in range(90))
+    rows = " ".join(f"f{n}: name" for n in range(90))
 
     async def ask(number: int) -> Answer:
-        return await target.ask(f"query Q{number} {{ systems {{ {rows} }} }}")
+        return await target.ask(f'query Q{number} {{ __type(name: "Order") {{ {rows} }} }}')
 
     for start in range(0, 1_500, 30):
         for answer in await asyncio.gather(*(ask(number) for number in range(start, start + 30))):
@@ -205,7 +201,9 @@ async def _(target: Target) -> None:
 @attack("document: what an operation may be at most, 30 at once")
 async def _(target: Target) -> None:
     inside = " ".join(f"a{n}: name" for n in range(80))
-    answers = await asyncio.gather(*(target.ask(f"{{ vehicles(first: 200) {{ nodes {{ {inside} }} }} }}") for _ in range(30)))
+    answers = await asyncio.gather(
+        *(target.ask(f"{{ vehicles(first: 200) {{ nodes {{ {inside} }} }} }}") for _ in range(30))
+    )
     assert {answer.status for answer in answers} <= {200, 400, 429}, {str(answer) for answer in answers}
 
 
@@ -224,7 +222,9 @@ def _argument(row: tuple[str, Any, str]) -> Attack:
     return run
 
 
-_LIST = "query($first: Int!, $after: String, $sources: [String!]) { orders(first: $first, after: $after, sources: $sources) { nodes { id } } }"
+_LIST = """query($first: Int!, $after: String, $sources: [String!]) {
+  orders(first: $first, after: $after, sources: $sources) { nodes { id } }
+}"""
 _FILTER = "query($filter: OrderFilter) { orders(filter: $filter) { nodes { id } } }"
 _NODE = "query($id: ID!) { node(id: $id) { id } }"
 _NODES = "query($ids: [ID!]!) { nodes(ids: $ids) { id } }"
@@ -240,7 +240,7 @@ table(
         "first a fraction": (_LIST, {"first": 1.5}, "BAD_USER_INPUT"),
         "first a text": (_LIST, {"first": "1"}, "BAD_USER_INPUT"),
         "first true": (_LIST, {"first": True}, "BAD_USER_INPUT"),
-        "first an object 200 deep": (_LIST, {"first": __import__("json").loads("[" * 200 + "]" * 200)},
+        "first an object 200 deep": (_LIST, {"first": json.loads("[" * 200 + "]" * 200)},
                                      "BAD_USER_INPUT"),
         "first missing": (_LIST, {}, "BAD_USER_INPUT"),
         "a source that is not there": (_LIST, {"first": 1, "sources": ["../../etc/passwd"]}, "BAD_USER_INPUT"),
@@ -255,6 +255,10 @@ table(
         "a key of both kinds": (_BY, {"by": {"integration": "ewm-west"}}, "BAD_USER_INPUT"),
         "a point beyond the poles": (
             "{ priceEstimates(pickup: {latitude: 1e300, longitude: 0}, dropoff: {latitude: 1, longitude: 1})"
+            " { nodes { __typename } } }", None, "BAD_USER_INPUT",
+        ),
+        "a float beyond all floats": (
+            "{ priceEstimates(pickup: {latitude: 1e999, longitude: 1}, dropoff: {latitude: 1, longitude: 1})"
             " { nodes { __typename } } }", None, "BAD_USER_INPUT",
         ),
         "101 ids": (_NODES, {"ids": ["x"] * 101}, "BAD_USER_INPUT"),
@@ -286,7 +290,7 @@ async def _(target: Target) -> None:
 def _pattern(text: str) -> Attack:
     async def run(target: Target) -> None:
         answer = await target.ask(
-            "query($t: String!) { items(filter: {text: $t}) { nodes { id } } vehicles(filter: {text: $t}) { nodes { id } } }",
+            "query($t: String!) { items(filter: {text: $t}) { nodes { id } } orders(filter: {text: $t}) { nodes { id } } }",
             {"t": text},
         )
         assert answer.status in (200, 400), answer
@@ -320,9 +324,9 @@ async def _(target: Target) -> None:
              base64.b64encode(b"\0" * 400).decode(), "\ud7ff" * 100]  # fmt: skip
     for each in wrong:
         answer = await target.ask(query, {"after": each})
-        assert (answer.status, answer.code) == (200, "BAD_CURSOR"), f"{each[:40]!r}: {answer}"
+        assert (answer.status, answer.code) == (200, "INVALID_CURSOR"), f"{each[:40]!r}: {answer}"
     other = await target.ask("query($after: String) { vehicles(after: $after) { nodes { id } } }", {"after": cursor})
-    assert (other.status, other.code) == (200, "BAD_CURSOR"), other
+    assert (other.status, other.code) == (200, "INVALID_CURSOR"), other
 
 
 # --- batches and documents by id -------------------------------------------------------------------------

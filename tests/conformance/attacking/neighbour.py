@@ -28,6 +28,8 @@ async def measure(port: int, key: str, id: str) -> list[tuple[float, float]]:
 
     async def ask(due: float) -> None:
         line = idle.pop() if idle else None
+        if line is not None and line.reader.at_eof():  # too long idle for the server
+            line = None
         try:
             line = line or await Line.open(port, FROM)
             await line.send(raw)
