@@ -22,6 +22,8 @@ HEAD_SECONDS = 10.0
 """How long a connection may take for the head of a request, from its opening or the answer before."""
 HEAD_BYTES = 65_536
 """Of the request line and all headers."""
+HANDSHAKE_HEADERS, HANDSHAKE_BYTES = 100, 8_000
+"""What the library that reads handshakes takes is a little more; beyond that it says nothing."""
 PIPELINED = 100
 """Requests that may wait on one connection while one is answered."""
 LINGER_SECONDS = 1.0
@@ -116,6 +118,11 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _upgrade(self) -> None:
         """To a WebSocket, which is counted as this connection was."""
+        rows = [len(self.url), *(len(name) + len(value) for name, value in self.headers)]
+        if len(rows) > HANDSHAKE_HEADERS or max(rows) > HANDSHAKE_BYTES:
+            text = f"a handshake has at most {HANDSHAKE_HEADERS} headers of at most {HANDSHAKE_BYTES} bytes"
+            self._refuse(431, "HEAD_TOO_LARGE", text)
+            return
         if self._counted:
             self._counted = False
             self.connections_of.give_back(self._address)
@@ -200,8 +207,11 @@ class HttpProtocol(HttpToolsProtocol):
     def _refuse(self, status: int, code: str, message: str) -> None:
         body = msgspec.json.encode({"errors": [{"message": message, "extensions": {"code": code}}]})
         head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
-        answering = self.cycle is not None and not self.cycle.response_complete
-        if not answering and not self.transport.is_closing():
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True  # whoever works on the answer is told that nobody waits for it
+            cycle.message_event.set()
+        if (cycle is None or cycle.response_complete or not cycle.response_started) and not self.transport.is_closing():
             self.transport.write(STATUS_LINE[status] + head + body)
         self._linger()
 
@@ -217,6 +227,10 @@ class HttpProtocol(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+    def write(self, data: bytes) -> None:
+        if not self._ends:
+            self.transport.write(data)
 
     def end(self) -> None:
         """After an answer that was the last."""
@@ -235,7 +249,10 @@ class _Lingering:
 
     def __init__(self, protocol: HttpProtocol) -> None:
         self._protocol = protocol
-        self.write, self.is_closing = protocol.transport.write, protocol.transport.is_closing
+        self.is_closing = protocol.transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        self._protocol.write(data)
 
     def close(self) -> None:
         self._protocol.end()
@@ -252,7 +269,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._counted = self.connections_of.take(self._address)
         self._rest = b""
         self._later: asyncio.TimerHandle | None = None
-        self._unread = False
+        self._unread = self._ends = False
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._later is not None:
@@ -264,6 +281,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._ends:
+            return
         self._rest = self._rest + data if self._rest else data
         if self._later is None:
             self._go_on()
@@ -328,6 +347,21 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if not self.close_sent:
             self.conn.send_close(code)
             self.handle_parser_exception()
+
+    def handle_parser_exception(self) -> None:
+        """Says why, and goes on reading for a moment, as an HTTP connection does."""
+        if self._ends or self.conn.close_sent is None:
+            self.transport.close()
+            return
+        self._ends, self._rest, self.frames = True, b"", []
+        code, reason = self.conn.close_sent.code, self.conn.close_sent.reason
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.transport.resume_reading()
+        self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
 
 def protocols(connections: Connections) -> tuple[type[HttpProtocol], type[WebSocketProtocol]]:

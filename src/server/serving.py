@@ -6,6 +6,7 @@ import errno
 import signal
 import socket
 import sys
+import warnings
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -161,6 +162,8 @@ def _signals(stop: Callable[[], None]) -> Iterator[None]:
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Runs under uvloop where it is installed (there is none for Windows)."""
     sys.setswitchinterval(SWITCH_SECONDS)
+    # a client that goes ends its operation; what graphql-core had begun of it is not worth a line in the log
+    warnings.filterwarnings("ignore", r"coroutine 'Executor\..*' was never awaited", RuntimeWarning)
     if sys.platform == "win32":
         asyncio.run(main())
     else:

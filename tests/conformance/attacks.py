@@ -5,6 +5,7 @@ looked through. `python tests/conformance/attacks.py - WORD…` runs the attacks
 """
 
 import asyncio
+import contextlib
 import gc
 import os
 import re
@@ -39,7 +40,8 @@ _LEAKS = re.compile(
 
 @dataclass
 class Outcome:
-    """What was found. `worst`: the neighbour's longest wait by attack, in seconds."""
+    """What was found. By attack: `worst` is how long the neighbour's questions waited that
+    waited too long, in seconds, `grown` by how many MiB the server grew."""
 
     passed: int = 0
     faults: list[str] = field(default_factory=list)
@@ -48,6 +50,7 @@ class Outcome:
     before: float = 0.0
     after: float = 0.0
     worst: dict[str, float] = field(default_factory=dict)
+    grown: dict[str, float] = field(default_factory=dict)
 
     @property
     def waits(self) -> float:
@@ -58,12 +61,14 @@ class Outcome:
         return self.after / self.before
 
 
-async def attack_all(attacked: Target, titles: list[str]) -> tuple[list[str], dict[str, tuple[float, float]]]:
+async def attack_all(
+    attacked: Target, titles: list[str], grown: dict[str, float]
+) -> tuple[list[str], dict[str, tuple[float, float]]]:
     """The faults, and when each attack ran."""
     faults: list[str] = []
     spans: dict[str, tuple[float, float]] = {}
     for title in titles:
-        began = time.monotonic()
+        began, before = time.monotonic(), attacked.memory
         try:
             async with asyncio.timeout(ATTACK_SECONDS):
                 await ATTACKS[title](attacked)
@@ -71,6 +76,7 @@ async def attack_all(attacked: Target, titles: list[str]) -> tuple[list[str], di
             text = str(fault) or repr(fault)
             faults.append(f"{title}: {text[:700]}")
         spans[title] = (began, time.monotonic())
+        grown[title] = attacked.memory - before
         attacked.process.must_live()
     return faults, spans
 
@@ -80,12 +86,12 @@ def measure(scene: Scene, titles: list[str]) -> Outcome:
     found = Outcome()
     with target(scene) as attacked:
         neighbour = Neighbour(attacked)
+        os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0) + 10)  # nobody is to wait for us
         began = time.monotonic()
         time.sleep(QUIET_SECONDS)
         found.before = attacked.memory
-        descriptors = attacked.descriptors
         start = time.monotonic()
-        faults, spans = asyncio.run(attack_all(attacked, titles))
+        faults, spans = asyncio.run(attack_all(attacked, titles, found.grown))
         end = time.monotonic()
         waits = neighbour.waits()
         found.faults += faults
@@ -93,16 +99,16 @@ def measure(scene: Scene, titles: list[str]) -> Outcome:
         found.quiet = p99([wait for due, wait in waits if began + 2 <= due < start])
         found.attacked = p99([wait for due, wait in waits if start <= due < end])
         for title, (one, other) in spans.items():
-            found.worst[title] = max((wait for due, wait in waits if one <= due < other), default=0.0)
+            bad = [wait for due, wait in waits if one <= due < other and wait > WAITS * found.quiet]
+            found.worst[title] = sum(bad)
         settled = time.monotonic() + SETTLING_SECONDS
         found.after = attacked.memory
         while found.memory > MEMORY and time.monotonic() < settled:
             time.sleep(1)
             asyncio.run(attacked.ask("{ __typename }"))
             found.after = min(found.after, attacked.memory)
-        left = attacked.descriptors - descriptors
-        if left > 20:
-            found.faults.append(f"{left} connections are still open")
+        if attacked.connections:
+            found.faults.append(f"{attacked.connections} connections are still open")
         log = attacked.log.read_text(errors="replace")
     for word in ("Traceback", "Exception in ASGI", "never retrieved", "was never awaited"):
         if word in log:
@@ -120,7 +126,9 @@ def _leaks() -> list[str]:
 
 def report(found: Outcome) -> None:
     for title, wait in sorted(found.worst.items(), key=lambda each: -each[1])[:12]:
-        print(f"    longest wait of the neighbour {wait * 1000:7.0f} ms  {title}")
+        print(f"    the neighbour waits {wait:6.1f} s in all during {title}")
+    for title, size in sorted(found.grown.items(), key=lambda each: -each[1])[:8]:
+        print(f"    the server grows by {size:4.0f} MiB during {title}")
     print(f"    neighbour p99 {found.attacked * 1000:.1f} ms over {found.quiet * 1000:.1f} ms: {found.waits:.2f}")
     print(f"    memory {found.after:.0f} MiB over {found.before:.0f} MiB: {found.memory:.2f}")
 
@@ -128,9 +136,10 @@ def report(found: Outcome) -> None:
 def main(words: list[str]) -> int:
     titles = [title for title in ATTACKS if not words or any(word in title for word in words)]
     os.sched_setaffinity(0, AROUND)
+    with contextlib.suppress(PermissionError):  # other work on the machine is not what is measured
+        os.setpriority(os.PRIO_PROCESS, 0, -15)
     with Scene() as scene:
         _ = scene.vendors
-        os.nice(10)  # the neighbour and the vendors are not to wait for us
         gc.disable()
         found = measure(scene, titles)
     faults = list(found.faults)

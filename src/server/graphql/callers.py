@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator
 
 from runtime.identity import Principal
@@ -28,6 +28,11 @@ class Callers:
         self._running: Counter[Caller] = Counter()
         self._open: Counter[Caller] = Counter()
         self._desks: dict[Caller, _Desk] = {}
+        self._turns = Turns()
+
+    async def turn(self, principal: Principal) -> None:
+        """Before each thing that a caller asks for: operations, messages, events."""
+        await self._turns.take(caller_of(principal))
 
     @contextlib.contextmanager
     def operation(self, principal: Principal, count: int = 1) -> Iterator[None]:
@@ -79,6 +84,40 @@ class Callers:
         desk = self._desks.get(caller)
         if desk is not None and not desk.waiting and desk.rest() == 0 and desk.spent == 0:
             del self._desks[caller]
+
+
+class Turns:
+    """Each caller begins one thing in each round of the event loop: who has much to do waits behind its own, and the
+    others go on as before."""
+
+    def __init__(self) -> None:
+        self._begun: set[Caller] = set()
+        self._waiting: dict[Caller, deque[asyncio.Future[None]]] = {}
+
+    async def take(self, caller: Caller) -> None:
+        """Returns when it is the caller's turn."""
+        if caller in self._begun:
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting.setdefault(caller, deque()).append(turn)
+            await turn
+            return
+        if not self._begun:
+            asyncio.get_running_loop().call_soon(self._next_round)
+        self._begun.add(caller)
+
+    def _next_round(self) -> None:
+        self._begun.clear()
+        for caller, queue in list(self._waiting.items()):
+            while queue:
+                turn = queue.popleft()
+                if not turn.done():  # who waited may be gone
+                    turn.set_result(None)
+                    self._begun.add(caller)
+                    break
+            if not queue:
+                del self._waiting[caller]
+        if self._begun:
+            asyncio.get_running_loop().call_soon(self._next_round)
 
 
 class _Desk:

@@ -122,6 +122,7 @@ class Desk:
                 async for answer in items:
                     outcome = _outcome(answer)
                     yield answer
+                    await self.callers.turn(principal)
         finally:
             self._metrics.subscription_closed()
             self._metrics.operation(operation.type.value, outcome, time.perf_counter() - started)

@@ -77,7 +77,9 @@ class HttpEndpoint:
         if request.method == "GET":
             given: GraphQLRequest | list[GraphQLRequest] = query_request(request.query_params)
         else:
-            given = self._parsed(await self._body(request))
+            body = await self._body(request)
+            await self._desk.callers.turn(principal)
+            given = self._parsed(body)
         header = request.headers.get("accept")
         if isinstance(given, list):
             await self._batch(request, given, principal, header, receive, send)
@@ -186,6 +188,7 @@ class HttpEndpoint:
             raise Refused(406, "NOT_ACCEPTABLE", f"a batch is answered as {accept.JSON}")
 
         async def answer(given: GraphQLRequest) -> Answer:
+            await self._desk.callers.turn(principal)
             context = self._desk.context(principal)
             try:
                 prepared, operation = await self._desk.prepare(given, context)

@@ -126,6 +126,8 @@ class _Session:
                 raise Closing(4400, "Invalid message: send text, not bytes")
             if len(text) > self._endpoint.max_message_bytes:
                 raise Closing(4400, "Invalid message: too long")
+            if self._principal is not None:
+                await self._endpoint.desk.callers.turn(self._principal)
             await self._message(_parsed(text))
 
     async def _message(self, message: dict[str, Any]) -> None:

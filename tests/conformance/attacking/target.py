@@ -67,8 +67,10 @@ class Target:
         return int(found[1]) / 1024
 
     @property
-    def descriptors(self) -> int:
-        return len(list(Path(f"/proc/{self.process._child.pid}/fd").iterdir()))
+    def connections(self) -> int:
+        """Clients' connections that the server has open."""
+        rows = [line.split() for line in Path(f"/proc/{self.process._child.pid}/net/tcp").read_text().splitlines()[1:]]
+        return sum(row[1].endswith(f":{self.port:04X}") and row[3] == "01" for row in rows)
 
     async def raw(self, *parts: bytes, patience: float = PATIENCE) -> Answer:
         """The answer to what is sent, whatever it is."""
@@ -116,7 +118,7 @@ def target(scene: Scene, *, name: str = "attacked", more: str = "", auth: str = 
     settings = scene.settings(name, port, only=INTEGRATIONS, vendors=scene.vendors)
     settings.write_text(settings.read_text() + more + auth)
     with scene.process(name, scene.serve_command(settings), cores=UNDER_TEST) as process:
-        process.wait_for(port)
+        process.wait_for(port, 120)
         found = Target(process, port, scene.folder / f"{name}.log", settings)
         asyncio.run(_ready(found))
         yield found
