@@ -57,6 +57,8 @@ class Context:
     """Whether the schema may be seen."""
     representations: int = 1_000
     """Most entities that one operation may refer to."""
+    explains: bool = False
+    """Whether the current tally is an `Explanation`."""
     gone: str | None = None
     """Id of the object whose last value a subscription tells just now."""
     _loaders: "Loaders | None" = None

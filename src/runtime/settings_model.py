@@ -89,6 +89,8 @@ class ServerSettings(_Table, frozen=True, kw_only=True):
     """Connections that are open at once, WebSockets included."""
     connections_per_address: Connections = 500
     """Of one address. Behind a balancer that has one address itself, as many as `connections`."""
+    show_cost: Flag = False
+    """Whether every answer tells its cost, not only those to who asks for it."""
     allowed_origins: tuple[Text, ...] = ()
     """Origins of web pages that may ask from a browser, as browsers write them: `https://front.example`."""
 
@@ -114,6 +116,8 @@ class LimitsSettings(_Table, frozen=True, kw_only=True):
     subscriptions_per_caller: Count = 200
     batch: Count = 10
     representations: Count = 1_000
+    cost: Count = 150_000
+    vendor_calls: Count = 5_000
 
 
 class DocumentsSettings(_Table, frozen=True, kw_only=True):

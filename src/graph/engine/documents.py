@@ -28,7 +28,7 @@ from graph.engine.limits import LimitExceeded, Limits, Measures, check, measure
 from graph.engine.overlaps import TooMany, overlaps
 from resolvers.errors import ClientError
 
-__all__ = ["Documents", "Operation", "Prepared", "RequestRefused", "TypeInfo"]
+__all__ = ["Documents", "Operation", "Prepared", "RequestRefused", "TypeInfo", "refusal"]
 
 KEPT_CHARACTERS = 262_144
 """Characters of all documents that are kept; parsed, they take some 90 times as many bytes."""
@@ -56,6 +56,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     node: Any
     type: OperationType
     measures: Measures
+    priced: dict[Any, Any] = {}
+    """What it costs, by organisation and variables: see `pricing`."""
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,8 +118,8 @@ class Documents:
         if len(text) > self._limits.characters:
             advice = "Send a shorter document; give long texts as variables."
             limit = self._limits.characters
-            refused = LimitExceeded("CHARACTER_LIMIT", "a number of characters", limit, len(text), advice)
-            raise _refusal(refused, "parse")
+            longer = LimitExceeded("CHARACTER_LIMIT", "a number of characters", limit, len(text), advice)
+            raise refusal(longer, "parse")
         if len(text) <= SHORT:
             prepared = self._prepared(text, introspection)
         else:
@@ -152,7 +154,7 @@ class Documents:
                     self._limits.tokens + 1,
                     "Send a shorter document; give values as variables.",
                 )
-                raise _refusal(refused, "parse") from None
+                raise refusal(refused, "parse") from None
             raise RequestRefused([_coded(error, "GRAPHQL_PARSE_FAILED")], "parse") from None
         except RecursionError:
             fault = _error("the document is nested too deeply", "GRAPHQL_PARSE_FAILED")
@@ -173,13 +175,13 @@ class Documents:
             try:
                 check(size, self._limits)
             except LimitExceeded as refused:
-                raise _refusal(refused, "limits", _kind(document)) from None
+                raise refusal(refused, "limits", _kind(document)) from None
         try:
             overlaps(document, self._limits.overlaps)
         except TooMany as found:
             advice = "Select each field once, and merge fragments."
             many = LimitExceeded("OVERLAP_LIMIT", "a number of overlaps", self._limits.overlaps, found.found, advice)
-            raise _refusal(many, "limits", _kind(document)) from None
+            raise refusal(many, "limits", _kind(document)) from None
         return sizes
 
     def _validate(self, document: DocumentNode, introspection: bool) -> list[GraphQLError]:
@@ -220,7 +222,8 @@ def _coded(error: GraphQLError, code: str) -> GraphQLError:
     )
 
 
-def _refusal(error: ClientError, stage: str, kind: str = "unknown") -> RequestRefused:
+def refusal(error: ClientError, stage: str, kind: str = "unknown") -> RequestRefused:
+    """The refusal for an error of ours."""
     return RequestRefused([GraphQLError(error.message, extensions=error.extensions)], stage, kind)
 
 

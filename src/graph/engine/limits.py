@@ -65,6 +65,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Operations in one HTTP request."""
     representations: int = 1_000
     """Representations in `_entities`."""
+    cost: int = 150_000
+    """Objects that an answer may have and fields that are used for it, weighted: what memory and time it takes."""
+    vendor_calls: int = 5_000
+    """Calls that an operation can make to vendors: what it takes of their limits, and of those who share them."""
 
 
 class Measures(msgspec.Struct, frozen=True, kw_only=True):

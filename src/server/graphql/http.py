@@ -24,13 +24,14 @@ from server.graphql.body import Refused, parse_json, parse_request, query_reques
 from server.graphql.desk import Desk
 from server.graphql.origins import Origins
 from server.graphql.streams import EVENTS, PARTS, Framing, send_stream
+from server.graphql.wishes import COST, EXPLAIN, wished
 
 STATUS: Mapping[str, Mapping[str, int]] = {
     # how far a request got before it was refused → status, by the media type of the answer
     accept.GRAPHQL: {"request": 400, "parse": 400, "operation": 400, "limits": 400, "validation": 400, "variables": 400,
-                     "documents": 400, "execution": 200},
+                     "documents": 400, "forbidden": 403, "execution": 200},
     accept.JSON: {"request": 400, "parse": 200, "operation": 200, "limits": 200, "validation": 200, "variables": 200,
-                  "documents": 200, "execution": 200},
+                  "documents": 200, "forbidden": 403, "execution": 200},
 }  # fmt: skip
 
 
@@ -82,9 +83,10 @@ class HttpEndpoint:
             given = self._parsed(body)
         header = request.headers.get("accept")
         if isinstance(given, list):
-            await self._batch(request, given, principal, header, receive, send)
+            batch = [wished(each, request.headers) for each in given]
+            await self._batch(request, batch, principal, header, receive, send)
         else:
-            await self._one(request, given, principal, header, receive, send)
+            await self._one(request, wished(given, request.headers), principal, header, receive, send)
 
     async def _body(self, request: Request) -> bytes:
         media = request.headers.get("content-type", "").split(";")[0].strip().lower()
@@ -253,7 +255,8 @@ def _caching(request: Request, given: GraphQLRequest, operation: Operation, answ
     persisted = given.document_id is not None or "persistedQuery" in given.extensions
     if request.method != "GET" or not persisted or answer.errors or operation.type is not OperationType.QUERY:
         return {}
-    return {"Cache-Control": "private, max-age=5", "Vary": "Accept, Accept-Encoding, Authorization, X-API-Key"}
+    vary = ("Accept", "Accept-Encoding", "Authorization", "X-API-Key", COST.title(), EXPLAIN.title())
+    return {"Cache-Control": "private, max-age=5", "Vary": ", ".join(vary)}
 
 
 def _charset(content_type: str) -> str:

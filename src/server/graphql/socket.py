@@ -20,6 +20,7 @@ from server.expiry import expired_error, wait_until
 from server.graphql.body import Refused, parse_request
 from server.graphql.desk import Desk
 from server.graphql.origins import Origins
+from server.graphql.wishes import wished
 
 PROTOCOL = "graphql-transport-ws"
 INIT_SECONDS = 10.0
@@ -173,7 +174,7 @@ class _Session:
         if not isinstance(payload.get("query"), str | None):
             raise Closing(4400, "Invalid message: `query` is not a string")
         try:
-            request = parse_request(payload, "the payload")
+            request = wished(parse_request(payload, "the payload"))
         except Refused as fault:
             raise Closing(4400, f"Invalid message: {fault.message}") from None
         limit = self._endpoint.desk.engine.limits.subscriptions_per_socket
