@@ -77,6 +77,11 @@ class Engine:
         self.documents = Documents(self._core, limits)
         self._pricing = Pricing(self._core, limits)
 
+    def known(self, request: GraphQLRequest, context: Context) -> bool:
+        """Whether it costs next to nothing to prepare the request."""
+        text = self._persisted.peek(request)
+        return text is None or self.documents.known(text, introspection=context.introspection)
+
     async def prepare(self, request: GraphQLRequest, context: Context) -> tuple[Prepared, Operation]:
         """The operation that a request means. Raises `RequestRefused`."""
         if (request.explain or request.dry) and EXPLAIN not in context.principal.scopes:

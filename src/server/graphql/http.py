@@ -78,7 +78,9 @@ class HttpEndpoint:
         if request.method == "GET":
             given: GraphQLRequest | list[GraphQLRequest] = query_request(request.query_params)
         else:
-            given = self._parsed(await self._body(request))
+            body = await self._body(request)
+            await self._desk.callers.turn(principal)
+            given = self._parsed(body)
         header = request.headers.get("accept")
         if isinstance(given, list):
             batch = [wished(each, request.headers) for each in given]
@@ -124,34 +126,21 @@ class HttpEndpoint:
     ) -> None:
         context = self._desk.context(principal)
         headers = self._cors(request)
-        try:
-            prepared, operation = await self._desk.prepare(given, context)
-        except RequestRefused as fault:
-            kind = accept.single(header)
-            await self._send_whole(request, refused(fault), kind, receive, send, headers)
-            return
-        if request.method == "GET" and operation.type is OperationType.MUTATION:
-            raise Refused(405, "METHOD_NOT_ALLOWED", "a mutation needs POST", {"Allow": "POST"})
-        if operation.type is OperationType.SUBSCRIPTION:
-            kind = accept.stream(header)
-            if kind is None:
-                raise Refused(
-                    406,
-                    "NOT_ACCEPTABLE",
-                    "a subscription is answered as `text/event-stream`, as `multipart/mixed`, or over a WebSocket",
-                )
-        else:
-            kind = accept.single(header)
-            if kind is None:
-                raise Refused(406, "NOT_ACCEPTABLE", f"the answer can be {accept.GRAPHQL} or {accept.JSON}")
-        if kind in (accept.SSE, accept.MULTIPART):
-            framing = EVENTS if kind == accept.SSE else PARTS
-            answers = self._desk.stream(given, prepared, operation, context)
-            await send_stream(answers, framing, receive, send, headers, stopping=self._desk.stopping)
-            return
         with self._desk.callers.operation(principal):
-            answer = await self._run(given, prepared, operation, context, receive)
-        if answer is not None:
+            try:
+                prepared, operation = await self._desk.prepare(given, context)
+            except RequestRefused as fault:
+                await self._send_whole(request, refused(fault), accept.single(header), receive, send, headers)
+                return
+            kind = _kind(request, operation, header)
+            streamed = kind in (accept.SSE, accept.MULTIPART)
+            answer = None if streamed else await self._run(given, prepared, operation, context, receive)
+        if streamed:
+            framing = EVENTS if kind == accept.SSE else PARTS
+            with self._desk.open(principal, operation):
+                answers = self._desk.stream(given, prepared, operation, context)
+                await send_stream(answers, framing, receive, send, headers, stopping=self._desk.stopping)
+        elif answer is not None:
             headers |= _caching(request, given, operation, answer)
             await self._send_whole(request, answer, kind, receive, send, headers)
 
@@ -201,6 +190,7 @@ class HttpEndpoint:
             raise Refused(406, "NOT_ACCEPTABLE", f"a batch is answered as {accept.JSON}")
 
         async def answer(given: GraphQLRequest) -> Answer:
+            await self._desk.callers.turn(principal)
             context = self._desk.context(principal)
             try:
                 prepared, operation = await self._desk.prepare(given, context)
@@ -234,6 +224,21 @@ class HttpEndpoint:
                 "Vary": "Origin, Access-Control-Request-Headers",
             },
         )
+
+
+def _kind(request: Request, operation: Operation, header: str | None) -> str:
+    """The type of the answer. Raises `Refused` (405, 406)."""
+    if request.method == "GET" and operation.type is OperationType.MUTATION:
+        raise Refused(405, "METHOD_NOT_ALLOWED", "a mutation needs POST", {"Allow": "POST"})
+    if operation.type is OperationType.SUBSCRIPTION:
+        text = "a subscription is answered as `text/event-stream`, as `multipart/mixed`, or over a WebSocket"
+        kind = accept.stream(header)
+    else:
+        text = f"the answer can be {accept.GRAPHQL} or {accept.JSON}"
+        kind = accept.single(header)
+    if kind is None:
+        raise Refused(406, "NOT_ACCEPTABLE", text)
+    return kind
 
 
 def _no_batch() -> RequestRefused:
