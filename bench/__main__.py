@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+import bench.aemp
 import bench.federated
 import bench.gt02
 import bench.mtconnect

@@ -75,7 +75,7 @@ class Line(StandIn):
         # what asyncua says of clients that went away is no news here
         logging.getLogger("asyncua").setLevel(logging.CRITICAL)
         if self._state_dir is not None:
-            self.certificates = await asyncio.to_thread(ensure, self._state_dir)
+            self.certificates = await asyncio.to_thread(ensure, self._state_dir, now=self.world.now())
         await self._open()
         self._ticker = asyncio.create_task(self._tick())
 

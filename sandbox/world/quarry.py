@@ -150,8 +150,11 @@ class QuarryMachine:
     tank_l: float
     phase_s: float
     report_s: int
+    """How often its counters are sent."""
+    place_s: int
+    """How often its place, and whether its engine runs."""
     silent_s: int
-    """How long ago its last report always is; 0 for one that reports."""
+    """How long ago its last report is at least; 0 for one that reports."""
     reset_s: int
     """Its box is replaced that often, and its counters begin anew; 0 for never."""
     fault_s: int
@@ -162,24 +165,31 @@ class QuarryMachine:
 
     def report_at(self, at: datetime) -> QuarryReport:
         """The last report until then."""
-        second = seconds(at) - self.silent_s
-        return self._report(math.floor(second / self.report_s) * self.report_s)
+        second = self._heard(seconds(at))
+        return self._report(second - second % self.report_s, second - second % self.place_s)
+
+    def _heard(self, now: float) -> int:
+        """Until when its box has been heard of; one that falls silent does so for a week each time."""
+        if not self.silent_s:
+            return math.floor(now)
+        return math.floor((now - self.silent_s) / _WEEK_S) * _WEEK_S
 
     def reports(self, start: datetime, end: datetime) -> Iterator[QuarryReport]:
         """All reports, start ≤ time ≤ end, oldest first."""
-        return (self._report(second) for second in self.report_times(start, end))
+        return (self.report_of(second) for second in self.report_times(start, end))
 
     def report_times(self, start: datetime, end: datetime) -> range:
         """Seconds since the world's anchor."""
         first = math.ceil(seconds(start) / self.report_s) * self.report_s
-        return range(first, math.floor(seconds(end)) + 1, self.report_s)
+        return range(first, self._heard(seconds(end)) + 1, self.report_s)
 
     def report_of(self, second: int) -> QuarryReport:
         """That of one of its times."""
-        return self._report(second)
+        return self._report(second, second)
 
-    def _report(self, second: float) -> QuarryReport:
-        located, engine = second - 45, second - 20
+    def _report(self, second: int, placed: int) -> QuarryReport:
+        """Counters of one time, place and engine of another."""
+        located, engine = placed - 45, placed - 20
         latitude, longitude, altitude = self._place(located)
         meters = self._meters(second)
         if self.vehicle is not None:
@@ -374,6 +384,7 @@ _DELAYS: Final = (
     ("Tyre change", "Unscheduled Down", False),
     ("Waiting for blast", "Operational Standby", True),
 )
+_WEEK_S: Final = 7 * 86_400
 _ROAD_TRUCKS: Final = 4
 """Of the world's trucks at the same site; they are tippers that haul from the quarry."""
 
@@ -427,7 +438,8 @@ def _machine(sort: _Sort, home: Point) -> QuarryMachine:
         base_hours=float(chance.between(2_000, 18_000)),
         tank_l=1_300.0 if sort.kind == "haul_truck" else 800.0,
         phase_s=float(chance.below(int(clock))),
-        report_s=1_800,
+        report_s=3_600,
+        place_s=300,
         silent_s=sort.silent_s,
         reset_s=sort.reset_s,
         fault_s=sort.fault_h * 3_600,
@@ -506,7 +518,8 @@ def _road_truck(vehicle: Vehicle, home: Point) -> QuarryMachine:
         base_hours=0.0,
         tank_l=vehicle.tank_l,
         phase_s=0.0,
-        report_s=600,
+        report_s=3_600,
+        place_s=120,
         silent_s=0,
         reset_s=0,
         fault_s=0,

@@ -403,11 +403,13 @@ async def test_a_user_may_come_with_a_certificate(line: Line, tmp_path: Path) ->
     assert line.users.seen == ["CN=user"]
 
 
-def _files(folder: Path, name: str, uri: str, *, days: int = 30, key_of: str | None = None) -> tuple[str, str]:
+def _files(
+    folder: Path, name: str, uri: str, *, at: datetime = NOW, days: int = 30, key_of: str | None = None
+) -> tuple[str, str]:
     """A certificate and a key in files; `key_of` writes another key beside it."""
-    certificate, key = pair(name, uri, datetime.now(UTC), days)
+    certificate, key = pair(name, uri, at, days)
     if key_of is not None:
-        _, key = pair(key_of, uri, datetime.now(UTC))
+        _, key = pair(key_of, uri, NOW)
     file, key_file = folder / f"{name}.pem", folder / f"{name}.key"
     file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     key_file.write_bytes(
@@ -495,7 +497,7 @@ async def test_files_that_cannot_be_used_are_named(line: Line, tmp_path: Path) -
     said = await _refused(line, **secure(line, certificate_file=file, key_file=key_file))
     assert f"{file} and {key_file} do not belong together" in said
     file, key_file = _files(tmp_path, "nameless", "")
-    file_old, key_old = _files(tmp_path, "old", "urn:old", days=-1 + 1)
+    file_old, key_old = _files(tmp_path, "old", "urn:old", at=NOW - timedelta(hours=1), days=0)
     said = await _refused(line, **secure(line, certificate_file=file_old, key_file=key_old))
     assert f"{file_old} is valid from" in said
 

@@ -4,10 +4,10 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from connectors.kit.errors import BatchTooLarge, RateLimited, VendorDown
@@ -84,12 +84,13 @@ def key_of(machine: QuarryMachine) -> str:
 async def every(list_method: Any, query: Any) -> list[Any]:
     rows: list[Any] = []
     cursor = None
-    while True:
+    for _ in range(100):
         page = await list_method(query, cursor)
         rows += page.records
         if page.next is None:
             return rows
         cursor = page.next
+    raise AssertionError("the list does not end")
 
 
 # --- machines
@@ -135,7 +136,7 @@ async def test_a_machine_has_the_fields_and_units_of_the_graph(setup: Setup) -> 
         assert meter is not None
         assert (meter.value, meter.recorded_at) == (value, report.at)
     assert found.meters.load_count is None, "Cat's service counts no loads"
-    assert found.updated_at == report.at
+    assert found.updated_at == report.engine_at > report.at
 
 
 async def test_the_model_tells_what_kind_of_machine_it_is(setup: Setup) -> None:
@@ -224,7 +225,7 @@ async def test_names_join_as_machines_and_fleet_numbers_as_vehicles_too(setup: S
 
 
 async def test_no_fleet_number_where_the_settings_say_so() -> None:
-    setup = Setup(fleet_number_pattern=None)
+    setup = Setup(fleet_number_pattern="")
     found = [each async for each in setup.connector.identities()]
     assert {each.subject for each in found} == {Subject.EQUIPMENT}
     (page,) = [await setup.connector.list_equipment(machines(), None)]
@@ -301,11 +302,9 @@ async def test_alerts_are_read_by_their_ids_in_one_call_per_machine(setup: Setup
     wanted = [each.source.external_id for each in found][:6]
     again = await setup.connector.read_maintenance_alerts([*wanted, "CAT/x/20261101T000000.000Z//", "no-such-id"])
     assert {each.source.external_id for each in again} == set(wanted)
-    trucks = {each.rpartition("/")[0] for each in (one.partition("/202")[0] for one in wanted)}
     assert len([each for each in setup.asked if "/faults/" in each]) == len(
         {one.partition("/202")[0] for one in wanted}
     )
-    assert trucks
 
 
 async def test_alerts_of_too_long_a_time_are_refused(setup: Setup) -> None:
@@ -361,8 +360,8 @@ async def test_production_of_a_day_is_the_difference_of_counters(setup: Setup) -
         assert (each.loads, each.payload_kg) == (None, None), "Cat's service counts no loads"
     assert found[-1].updated_at == truck.report_at(NOW).at
     series = Counter(each.split("/")[10] for each in setup.asked if each.startswith(SERIES))
-    # eight days of a reading in half an hour are 356 readings, so four pages of each counter
-    assert series == {"cumulativeOperatingHours": 4, "cumulativeIdleHours": 4, "cumulativeFuelUsed": 4}
+    # eight days of a reading every hour are 178 readings, so two pages of each counter
+    assert series == {"cumulativeOperatingHours": 2, "cumulativeIdleHours": 2, "cumulativeFuelUsed": 2}
     assert any("/2026-11-18T00:00:00Z/2026-11-25T09:30:00Z/1" in each for each in setup.asked)
 
 
@@ -430,7 +429,7 @@ async def test_time_series_serve_for_a_while_and_then_only_what_is_new_is_read()
     )
     # yesterday and the day before it, for its last value
     assert all("/2026-11-23T00:00:00Z/2026-11-25T10:40:00Z/" in each for each in setup.asked)
-    assert len(setup.asked) == 6
+    assert len(setup.asked) == 3
     setup.asked.clear()
     setup.clock.passed += 6 * 3_600
     await setup.connector.list_production_records(query, None)
@@ -439,8 +438,6 @@ async def test_time_series_serve_for_a_while_and_then_only_what_is_new_is_read()
 
 
 def _renewed(record: ProductionRecord, like: ProductionRecord) -> ProductionRecord:
-    import msgspec
-
     source = msgspec.structs.replace(record.source, as_of=like.source.as_of)
     return msgspec.structs.replace(record, source=source)
 
@@ -468,10 +465,10 @@ async def test_what_is_known_of_a_series_serves_in_an_outage_with_its_age() -> N
 
 
 async def test_a_series_with_too_many_pages_is_a_clear_error() -> None:
-    setup = Setup(series_pages=3)
+    setup = Setup(series_pages=1)
     with pytest.raises(BatchTooLarge) as caught:
         await setup.connector.list_production_records(production(), None)
-    assert "has more than 3 pages; ask for a shorter time, or raise `series_pages`" in str(caught.value)
+    assert "does not end within 1 pages; ask for a shorter time, or raise `series_pages`" in str(caught.value)
     await setup.connector.aclose()
 
 
@@ -490,6 +487,22 @@ async def test_a_page_serves_for_a_while_with_its_age() -> None:
     setup.clock.passed += 1
     renewed = await setup.connector.list_equipment(machines(), None)
     assert renewed.records[0].source.as_of == NOW + timedelta(seconds=900)
+    await setup.connector.aclose()
+
+
+async def test_the_last_good_answer_of_an_outage_is_not_taken_for_a_fresh_one() -> None:
+    setup = Setup(fresh_seconds=60, series_seconds=60)
+    query = alerts(equipment=(key_of(setup.world.quarry_machine_by_key["QT-105"]),))
+    await setup.connector.list_equipment(machines(), None)
+    await setup.connector.list_maintenance_alerts(query, None)
+    setup.clock.passed += 61
+    setup.vendor.faults.down = True
+    assert (await setup.connector.list_equipment(machines(), None)).records[0].source.stale
+    assert (await setup.connector.list_maintenance_alerts(query, None)).records[0].source.stale
+    setup.vendor.faults.down = False
+    setup.clock.passed += 5
+    assert not (await setup.connector.list_equipment(machines(), None)).records[0].source.stale
+    assert not (await setup.connector.list_maintenance_alerts(query, None)).records[0].source.stale
     await setup.connector.aclose()
 
 
@@ -650,13 +663,6 @@ async def test_without_an_address_only_exports_are_read(tmp_path: Path) -> None:
     assert await connector.read_equipment(["CAT/x"]) == []
     assert [each async for each in connector.identities()] == []
     assert (await connector.poll(None)).raws == ()
-    assert (await connector.list_haul_cycles(ListQuery(filter=queries.HaulCycleFilter()), None)).total == 274
+    assert (await connector.list_haul_cycles(ListQuery(filter=queries.HaulCycleFilter()), None)).total == 254
     assert setup.asked == []
     await connector.aclose()
-
-
-async def test_payload_is_a_decimal() -> None:
-    setup = Setup(iso=True)
-    found = await every(setup.connector.list_production_records, production())
-    assert {type(each.payload_kg) for each in found if each.payload_kg is not None} == {Decimal}
-    await setup.connector.aclose()

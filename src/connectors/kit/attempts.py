@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NoReturn, Protocol, TypeVar
 
 from connectors.kit.errors import AuthFailed, Busy, CircuitOpen, RateLimited, VendorDown, VendorError
+from connectors.kit.health import ONE_BY_ONE
 from connectors.kit.integration import Integration
 from connectors.kit.resilience import Breaker, BreakerState, RateLimit
 from connectors.kit.services import Services, current_reading
@@ -61,17 +62,21 @@ async def attempts(way: Way, once: Callable[[float], Awaitable[T]], *, repeatabl
             result = await once(deadline)
         except VendorDown as error:
             _note(way, error)
+            _show(way)
             pause = error.retry_after
             if pause is None:
                 pause = min(2.0, 0.2 * 2 ** (attempt - 1)) * (0.75 + random.random() / 2)
             left = deadline - clock.monotonic()
             if not repeatable or attempt >= ATTEMPTS or pause > min(left, LONGEST_PAUSE):
+                _tell(way, error)
                 raise
             if way.breaker.seconds_left() > 0:
+                _tell(way, error)
                 raise  # what the vendor did last tells more than that it is left alone now
             await clock.sleep(pause)
         except AuthFailed as error:  # the vendor is there, and a person has to act
             if way.breaker.refused(error.message):
+                way.breaker.told = True
                 way.services.log.error(
                     "vendor.refused", integration=integration.key, code=error.code, error=error.message
                 )
@@ -113,21 +118,43 @@ def _note(way: Way, error: VendorDown) -> None:
     if isinstance(error, RateLimited):
         way.breaker.abandon()  # it answers: no outage
         way.rate.hold(min(error.retry_after or 1.0, LONGEST_HOLD))
-    elif way.breaker.failed(error.message):
-        way.services.log.warning(
-            "vendor.unavailable",
-            integration=way.integration.key,
-            status=error.status,
-            request_id=error.request_id,
-            error=error.message,
-        )
-    _show(way)
+    else:
+        way.breaker.failed(error.message)
+
+
+def _tell(way: Way, error: VendorDown) -> None:
+    """Tells, once, of an outage that a call did not outlast. Of many addresses that go together the first few are
+    told one by one."""
+    if isinstance(error, RateLimited) or way.breaker.told:
+        return
+    way.breaker.told = True
+    key, log = way.integration.key, way.services.log
+    facts = {"status": error.status, "request_id": error.request_id}
+    match _together(way, "vendor.unavailable"):
+        case count if count <= ONE_BY_ONE:
+            known = {name: value for name, value in facts.items() if value is not None}
+            log.warning("vendor.unavailable", integration=key, **known, error=error.message)
+        case count if count == ONE_BY_ONE + 1:
+            log.warning("vendor.more_unavailable", integration=key, addresses=way.services.vitals.of(key).ways)
 
 
 def _well_again(way: Way) -> None:
-    if way.breaker.succeeded():
-        way.services.log.info("vendor.available", integration=way.integration.key, address=way.address)
-        _show(way)
+    if not way.breaker.succeeded():
+        return
+    _show(way)
+    if not way.breaker.told:
+        return
+    way.breaker.told = False
+    key, log = way.integration.key, way.services.log
+    match _together(way, "vendor.available"):
+        case count if count <= ONE_BY_ONE:
+            log.info("vendor.available", integration=key, address=way.address)
+        case count if count == ONE_BY_ONE + 1:
+            log.info("vendor.more_available", integration=key, addresses=way.services.vitals.of(key).ways)
+
+
+def _together(way: Way, event: str) -> int:
+    return way.services.vitals.together(way.integration.key, event, way.services.clock.monotonic())
 
 
 def _show(way: Way) -> None:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from datetime import datetime
 from enum import Enum
 from operator import itemgetter
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -65,11 +65,26 @@ _WORSE = (
 )
 
 
+ONE_BY_ONE: Final = 3
+"""Addresses of an integration of which is told one by one when they go away, or come back, together."""
+TOGETHER_SECONDS: Final = 10.0
+"""What follows the one before within so many seconds came together with it."""
+
+
 class Vitals:
     """The ways of all integrations. A way is forgotten when its owner is."""
 
     def __init__(self) -> None:
         self._ways: defaultdict[str, weakref.WeakSet[Way]] = defaultdict(weakref.WeakSet)
+        self._together: dict[tuple[str, str], tuple[int, float]] = {}
+
+    def together(self, integration: str, event: str, at: float) -> int:
+        """How many ways of the integration met with the event together, this one counted. `at`: seconds, of any
+        clock that does not go back."""
+        count, last = self._together.get((integration, event), (0, at))
+        count = count + 1 if at - last <= TOGETHER_SECONDS else 1
+        self._together[integration, event] = (count, at)
+        return count
 
     def track(self, integration: str, way: Way) -> None:
         """From now on `way` counts for the integration."""

@@ -80,11 +80,15 @@ class Breaker:
         self.last_success: datetime | None = None
         self.last_failure: datetime | None = None
         self.last_error: str | None = None
+        self.told = False
+        """Whether the log has told of the trouble."""
         self._refused = False
         self._open_until: float | None = None
         self._trying = False
         self._trier: asyncio.Task[object] | None = None
         """Whose call it is that tries; calls from before the breaker opened may still come back meanwhile."""
+        self._well = asyncio.Event()
+        self._well.set()
 
     @property
     def state(self) -> BreakerState:
@@ -104,6 +108,10 @@ class Breaker:
     def seconds_left(self) -> float:
         """How long the breaker stays open."""
         return max(0.0, (self._open_until or 0.0) - self._clock.monotonic())
+
+    async def until_well(self) -> None:
+        """Returns once the vendor has answered properly after what is wrong now; at once when nothing is."""
+        await self._well.wait()
 
     def try_again(self) -> None:
         """The vendor was heard of, on another way: the next call may try it."""
@@ -134,6 +142,7 @@ class Breaker:
     def succeeded(self) -> bool:
         """Notes a proper answer. True when the vendor just came back."""
         back = self.since is not None
+        self._well.set()
         self.failures, self.since, self._open_until = 0, None, None
         self._trying, self._trier = False, None
         self._refused = False
@@ -146,6 +155,7 @@ class Breaker:
         The breaker stays closed: it is for outages."""
         first = not self._refused
         now = self._clock.now()
+        self._well.clear()
         self.failures, self._open_until = 0, None
         self._trying, self._trier = False, None
         self.since = now if first else self.since
@@ -155,6 +165,7 @@ class Breaker:
     def failed(self, error: str | None = None) -> bool:
         """Notes an outage. True when it is the first of a row."""
         first = self.since is None or self._refused
+        self._well.clear()
         self.last_failure, self.last_error, self._refused = self._clock.now(), error, False
         if first:
             self.since = self.last_failure

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Hashable, Iterable
+from contextlib import aclosing
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 from urllib.parse import quote
@@ -214,13 +215,17 @@ class Provider:
         """Who the machine is, if a page told of it since the start."""
         return self._known.get(key)
 
-    async def who(self, key: str) -> Header | None:
-        """Who the machine is; reads the fleet when it is not known yet."""
-        if key not in self._known:
-            async for _ in self.pages():
-                if key in self._known:
-                    break
-        return self._known.get(key)
+    async def whose(self, keys: Iterable[str]) -> dict[str, Header]:
+        """Who the machines are that the provider has; reads the fleet for those that are not known yet."""
+        wanted = list(keys)
+        missing = {key for key in wanted if key not in self._known}
+        if missing:
+            async with aclosing(self.pages()) as pages:
+                async for _ in pages:
+                    missing -= self._known.keys()
+                    if not missing:
+                        break
+        return {key: self._known[key] for key in wanted if key in self._known}
 
     async def everybody(self) -> list[Header]:
         """All machines, by key; reads the fleet."""
@@ -266,7 +271,7 @@ class Provider:
         while path is not None:
             if path in seen or len(seen) >= self._settings.series_pages:
                 raise BatchTooLarge(
-                    f"{self._integration.key}: the series {name} of {who.key} has more than "
+                    f"{self._integration.key}: the series {name} of {who.key} does not end within "
                     f"{self._settings.series_pages} pages; ask for a shorter time, or raise `series_pages`",
                     integration=self._integration.key,
                 )

@@ -114,10 +114,11 @@ class MineStar(Connector):
             for page in pages:
                 found |= {each.source.external_id: each for each in self._machines(page)} if page is not None else {}
         else:
-            async for page in provider.pages():
-                found |= {each.source.external_id: each for each in self._machines(page)}
-                if wanted.keys() <= found.keys():
-                    break
+            async with contextlib.aclosing(provider.pages()) as every:
+                async for page in every:
+                    found |= {each.source.external_id: each for each in self._machines(page)}
+                    if wanted.keys() <= found.keys():
+                        break
         return [found[each] for each in wanted if each in found]
 
     async def list_equipment(
@@ -259,12 +260,7 @@ class MineStar(Connector):
 
     async def _whose(self, keys: Iterable[str]) -> list[tuple[str, Header]]:
         """Those of the machines that the provider has."""
-        found: list[tuple[str, Header]] = []
-        for key in keys:
-            who = await self.provider.who(key) if self.provider is not None else None
-            if who is not None:
-                found.append((key, who))
-        return found
+        return list((await self.provider.whose(keys)).items()) if self.provider is not None else []
 
     async def _group(
         self, wanted: tuple[str, ...] | None, cursor: str | None, size: int

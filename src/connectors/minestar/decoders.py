@@ -127,9 +127,9 @@ def read_series(payload: Payload, origin: Origin) -> Iterable[Decoded]:
     for kind, elements in by_kind.items():
         found = series.readings(elements, rules, "$", bad)
         for each in found:
-            yield CounterReading(counter=kind, at=each.at, value=each.value)
+            yield CounterReading(counter=kind, at=each.at, value=series.tidy(each.value))
         for day, gain in series.gains(found, rules.day_zone).items():
-            yield CounterGain(counter=kind, day=day, gained=gain.value)
+            yield CounterGain(counter=kind, day=day, gained=series.tidy(gain.value))
     _raise_first(bad)
 
 

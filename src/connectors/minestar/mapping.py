@@ -54,9 +54,7 @@ def rules_of(settings: Settings) -> Rules:
         day_zone=settings.day_zone,
         percent=settings.percent,
         offline=timedelta(hours=settings.offline_hours),
-        fleet_number=None
-        if pattern is None
-        else NamePattern(pattern, setting="fleet_number_pattern", groups=("fleet",)),
+        fleet_number=None if not pattern else NamePattern(pattern, setting="fleet_number_pattern", groups=("fleet",)),
         haul_trucks=_models(settings.haul_truck_models),
         loading_units=_models(settings.loading_unit_models),
         severities=Codes(FaultSeverity, {**SEVERITIES, **own}, field="CodeSeverity"),
@@ -213,7 +211,8 @@ def equipment(
             elif name == "enginestatus":
                 found = values.flag(element.values.get("running"), path)
                 if found is not None and not running:  # one of several engines is enough
-                    running, raw = found, str(element.values["running"]).strip()
+                    told = element.values["running"]
+                    running, raw = found, str(told).lower() if isinstance(told, bool) else str(told).strip()
             elif name in FAULTS:
                 faults.append(fault(element, rules, at))
             elif (shown := SENSORS.get(name)) is not None:

@@ -141,14 +141,14 @@ def _record(
         started_at=start_of(day, zone),
         ended_at=start_of(day + timedelta(days=1), zone),
         loads=None if loads is None else int(loads.value),
-        payload_kg=None if payload is None else _tidy(payload.value),
+        payload_kg=None if payload is None else tidy(payload.value),
         operating_hours=plain("hours"),
         idle_hours=plain("idle"),
         fuel_used_litres=plain("fuel"),
     )
 
 
-def _tidy(value: Decimal) -> Decimal:
+def tidy(value: Decimal) -> Decimal:
     """Without a point where there is nothing behind it."""
     whole = value.to_integral_value()
     return whole if whole == value else value

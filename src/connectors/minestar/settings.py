@@ -170,10 +170,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         float, Meta(gt=0, le=8_760, description="A machine without news for so many hours is offline")
     ] = 24.0
     fleet_number_pattern: Annotated[
-        str | None,
+        str,
         Meta(
-            description="Regular expression with the group `fleet` on the EquipmentID; null where that is no number of "
-            "the operator's own (Samsara)"
+            description="Regular expression with the group `fleet` on the EquipmentID; empty where that is no number "
+            "of the operator's own (Samsara)"
         ),
     ] = "^(?P<fleet>.+)$"
     haul_truck_models: Annotated[

@@ -67,6 +67,7 @@ class OpcUaMachine(KnownMachine[values.Snapshot]):
         self._map = machine.map or ""
         self._push_seconds = push_seconds
         self._watched: tuple[Link, Watched] | None = None
+        self._finding = asyncio.Lock()
 
     async def version(self) -> str:
         async def ask(link: Link) -> str:
@@ -102,18 +103,20 @@ class OpcUaMachine(KnownMachine[values.Snapshot]):
         return watched, told
 
     async def _known_nodes(self, link: Link) -> Watched:
-        """What to read, found once per connection: another one may have other namespace indices."""
-        if self._watched is not None and self._watched[0] is link:
-            return self._watched[1]
-        try:
-            watched = await self._find(link)
-        except (ua.uaerrors.BadNodeIdUnknown, ua.uaerrors.BadNodeIdInvalid):
-            raise BadRequest(
-                f"the server does not know the node {self._node} of machine {self.facts.id!r}; correct `node`",
-                vendor_code="BadNodeIdUnknown",
-            ) from None
-        self._watched = (link, watched)
-        return watched
+        """What to read, found once per connection, also by a read and the subscription that begin side by side: another
+        connection may have other namespace indices."""
+        async with self._finding:
+            if self._watched is not None and self._watched[0] is link:
+                return self._watched[1]
+            try:
+                watched = await self._find(link)
+            except (ua.uaerrors.BadNodeIdUnknown, ua.uaerrors.BadNodeIdInvalid):
+                raise BadRequest(
+                    f"the server does not know the node {self._node} of machine {self.facts.id!r}; correct `node`",
+                    vendor_code="BadNodeIdUnknown",
+                ) from None
+            self._watched = (link, watched)
+            return watched
 
     async def _find(self, link: Link) -> Watched:
         layout = await self._layout(link)
