@@ -118,39 +118,35 @@ def _note(way: Way, error: VendorDown) -> None:
     if isinstance(error, RateLimited):
         way.breaker.abandon()  # it answers: no outage
         way.rate.hold(min(error.retry_after or 1.0, LONGEST_HOLD))
-    else:
-        way.breaker.failed(error.message)
+    elif way.breaker.failed(error.message):
+        way.breaker.told = False
 
 
 def _tell(way: Way, error: VendorDown) -> None:
-    """Tells, once, of an outage that a call did not outlast. Of many addresses that go together the first few are
-    told one by one."""
+    """Tells, once, of an outage that a call did not outlast."""
     if isinstance(error, RateLimited) or way.breaker.told:
         return
     way.breaker.told = True
-    key, log = way.integration.key, way.services.log
-    facts = {"status": error.status, "request_id": error.request_id}
-    match _together(way, "vendor.unavailable"):
-        case count if count <= ONE_BY_ONE:
-            known = {name: value for name, value in facts.items() if value is not None}
-            log.warning("vendor.unavailable", integration=key, **known, error=error.message)
-        case count if count == ONE_BY_ONE + 1:
-            log.warning("vendor.more_unavailable", integration=key, addresses=way.services.vitals.of(key).ways)
+    key, log, count = way.integration.key, way.services.log, _together(way, "unavailable")
+    if count <= ONE_BY_ONE:
+        facts = {"status": error.status, "request_id": error.request_id}
+        known = {name: value for name, value in facts.items() if value is not None}
+        log.warning("vendor.unavailable", integration=key, **known, error=error.message)
+    elif count == ONE_BY_ONE + 1:
+        log.warning("vendor.more_unavailable", integration=key, addresses=way.services.vitals.of(key).ways)
 
 
 def _well_again(way: Way) -> None:
-    if not way.breaker.succeeded():
-        return
-    _show(way)
+    if way.breaker.succeeded():
+        _show(way)
     if not way.breaker.told:
         return
     way.breaker.told = False
-    key, log = way.integration.key, way.services.log
-    match _together(way, "vendor.available"):
-        case count if count <= ONE_BY_ONE:
-            log.info("vendor.available", integration=key, address=way.address)
-        case count if count == ONE_BY_ONE + 1:
-            log.info("vendor.more_available", integration=key, addresses=way.services.vitals.of(key).ways)
+    key, log, count = way.integration.key, way.services.log, _together(way, "available")
+    if count <= ONE_BY_ONE:
+        log.info("vendor.available", integration=key, address=way.address)
+    elif count == ONE_BY_ONE + 1:
+        log.info("vendor.more_available", integration=key, addresses=way.services.vitals.of(key).ways)
 
 
 def _together(way: Way, event: str) -> int:

@@ -290,7 +290,8 @@ async def _(target: Target) -> None:
 def _pattern(text: str) -> Attack:
     async def run(target: Target) -> None:
         answer = await target.ask(
-            "query($t: String!) { items(filter: {text: $t}) { nodes { id } } orders(filter: {text: $t}) { nodes { id } } }",
+            "query($t: String!) { items(filter: {text: $t}) { nodes { id } } "
+            "orders(filter: {text: $t}) { nodes { id } } }",
             {"t": text},
         )
         assert answer.status in (200, 400), answer
