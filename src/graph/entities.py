@@ -112,7 +112,7 @@ def _entity(
             if any(isinstance(each, External) for each in field.directives)
         ),
         names={converter.from_field(field): field.python_name for field in definition.fields},
-        resolve=definition.origin.resolve_reference,  # type: ignore[attr-defined]
+        resolve=definition.origin.resolve_reference,
     )
 
 

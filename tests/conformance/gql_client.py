@@ -87,7 +87,7 @@ async def one_of() -> None:
         request = GraphQLRequest(document, variable_values={"by": {"number": {"number": plate}}})
         assert (await session.execute(request))["vehicle"]["plate"]
         both = {"number": {"number": plate}, "external": {"integration": "fleet", "externalId": "1"}}
-        with pytest.raises(TransportQueryError, match="[Ee]xactly one"):
+        with pytest.raises(TransportQueryError, match=r"[Ee]xactly one"):
             await session.execute(GraphQLRequest(document, variable_values={"by": both}))
 
 
@@ -267,7 +267,9 @@ on_sockets("a fault ends its own operation only", survives)
 @check
 async def pings() -> None:
     """pings and pongs keep a silent subscription open"""
-    transport = WebsocketsTransport(url=ws_url, init_payload={"client": "conformance"}, ping_interval=0.1, pong_timeout=2)
+    transport = WebsocketsTransport(
+        url=ws_url, init_payload={"client": "conformance"}, ping_interval=0.1, pong_timeout=2
+    )
     async with Client(transport=transport) as session:
         silent = asyncio.create_task(
             first(session.subscribe(gql('subscription { missionChanged(filter: { ids: ["x"] }) { id } }')), 1)

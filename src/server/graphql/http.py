@@ -120,7 +120,8 @@ class HttpEndpoint:
         receive: Receive,
         send: Send,
     ) -> None:
-        context = self._desk.context(principal)
+        traced = request.headers.get("apollo-federation-include-trace", "").lower() == "ftv1"
+        context = self._desk.context(principal, traced=traced)
         headers = self._cors(request)
         try:
             prepared, operation = await self._desk.prepare(given, context)
