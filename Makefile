@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONPATH := src
 
-.PHONY: run test check format peers bench scaffold web schema lock clean
+.PHONY: run test check format peers conformance bench scaffold web schema lock clean
 
 .venv/.installed: pyproject.toml requirements-dev.lock
 	$(PYTHON) -c 'import sys; sys.exit("Crossdock needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
@@ -21,11 +21,14 @@ test: .venv/.installed ## the whole suite but the heavy peers
 peers: .venv/.installed web ## third-party peers and the browser
 	$(BIN)/python -m pytest -m peers --timeout 600
 
+conformance: .venv/.installed web ## public GraphQL suites
+	$(BIN)/python -m tests.conformance $(only)
+
 bench: .venv/.installed ## figures, each beside its target; `make bench only="cold_start"` for some
 	$(BIN)/python -m bench $(only)
 
-scaffold: .venv/.installed ## a new vendor system: `make scaffold system=acme-wms`
-	$(BIN)/python -m server.cli scaffold $(system)
+scaffold: .venv/.installed ## a new vendor system: make scaffold system=acme-wms [title="Acme WMS"] [kind=orders]
+	$(BIN)/python -m server.cli scaffold $(system) $(if $(title),--title "$(title)") $(if $(kind),--kind $(kind))
 
 web: .venv/.installed
 	$(BIN)/python web/build.py

@@ -3,6 +3,7 @@ it cannot be measured."""
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -11,7 +12,8 @@ import bench.federated
 import bench.gt02
 import bench.mtconnect
 import bench.single
-import bench.start  # noqa: F401 - each puts its figures into the list
+import bench.start
+import bench.structures  # noqa: F401 - each puts its figures into the list
 from bench.figures import FIGURES, Figure
 from bench.processes import NotStarted
 from bench.scene import Broken, Scene
@@ -44,6 +46,7 @@ def main(given: Sequence[str] | None = None) -> int:
     busy = os.getloadavg()[0]
     if busy > QUIET:
         print(f"other work runs on this machine (load {busy:.1f}): times are too long", file=sys.stderr)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the scene's processes end with us
     with Scene() as scene:
         try:
             missed = [each.name for each in _chosen(arguments.names) if not _holds(each, scene, arguments.verbose)]

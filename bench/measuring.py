@@ -2,7 +2,7 @@
 
 import json
 import time
-from typing import Final
+from typing import Any, Final
 
 from bench.chains import Call, slowest_chain
 from bench.figures import Measured
@@ -15,7 +15,9 @@ ROUNDS: Final = 5
 ROUND_SECONDS: Final = 2.0
 
 
-def late_queries(scene: Scene, served: Served, query: str, variables: dict[str, str]) -> list[tuple[float, list[Call]]]:
+def late_queries(
+    scene: Scene, served: Served, query: str, variables: dict[str, Any], *, delay_ms: int = DELAY_MS
+) -> list[tuple[float, list[Call]]]:
     """Asks one query after the other. Raises `Broken` unless each makes the same number of calls.
 
     The server may take any core meanwhile: one that has to wait for a busy one says nothing of it.
@@ -23,11 +25,11 @@ def late_queries(scene: Scene, served: Served, query: str, variables: dict[str, 
     served.process.run_on(ANY)
     served.client.ask(query, variables)  # all that is asked for the first time, such as sessions and tokens
     found = []
-    scene.delay(DELAY_MS)
+    scene.delay(delay_ms)
     for _ in range(QUERIES):
         began = time.perf_counter()
         served.client.ask(query, variables)
-        found.append((time.perf_counter() - began, scene.delay(DELAY_MS)))
+        found.append((time.perf_counter() - began, scene.delay(delay_ms)))
     scene.delay(0)
     served.process.run_on(UNDER_TEST)
     counts = {len(calls) for _, calls in found}

@@ -48,6 +48,7 @@ from sandbox.world.missions import (
     build_units,
 )
 from sandbox.world.printers import Printer, PrinterMode, PrinterState, PrintFile, build_printers
+from sandbox.world.quarry import QuarryCycle, QuarryDelay, QuarryFault, QuarryMachine, QuarryReport, build_quarry
 from sandbox.world.vehicles import Vehicle, VehicleChange, VehicleState, build_vehicles
 from sandbox.world.warehouse import (
     Bin,
@@ -70,7 +71,8 @@ __all__ = [
     "BookingState", "BookingStatus", "Chance", "Delivery", "DeliveryLine", "DeliveryState", "Geofence",
     "Item", "Loop", "Machine", "MachineMode", "MachineState", "MachineTool", "Mission", "MissionChange",
     "MissionContent", "ObjectType", "OrderState", "Place",
-    "Point", "PrintFile", "Printer", "PrinterMode", "PrinterState", "Resource", "Revision", "Site",
+    "Point", "PrintFile", "Printer", "PrinterMode", "PrinterState", "QuarryCycle", "QuarryDelay", "QuarryFault",
+    "QuarryMachine", "QuarryReport", "Resource", "Revision", "Site",
     "Step", "Stock", "StockType", "TakUnit", "Task", "TaskState", "Unit", "UnitState", "Vehicle",
     "VehicleChange", "VehicleState", "View", "WarehouseOrder", "WorkStatus", "World", "course_deg",
     "distance_m", "offset", "vendor_uid",
@@ -141,6 +143,9 @@ class World:
         self.printer_by_id: Final = _by(self.printers, lambda one: one.id)
         self.machines: Final = build_machines(self.items)
         self.machine_by_id: Final = _by(self.machines, lambda one: one.id)
+
+        self.quarry: Final = build_quarry(self.vehicles)
+        self.quarry_machine_by_key: Final = _by(self.quarry, lambda one: one.key)
 
         self.bookings: Final = Bookings(self.cars)
 

@@ -4,11 +4,14 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import strawberry
+from strawberry.federation.schema_directives import Cost, ListSize
 
 from connectors.kit.errors import ConnectorError
+from graph.asks import Step, asking
 from graph.info import Info
 from resolvers.errors import BadInput
 from resolvers.loaders import Loader
+from resolvers.tally import asking as asking_for
 from unified import ids
 from unified.ids import InvalidId
 from unified.records import Kind, Record
@@ -32,7 +35,12 @@ async def load(info: Info, loader: str, key: Any) -> Any:
     """
     asked = getattr(info.context.loaders, loader)
     try:
-        found = await asked.load(key)
+        if info.context.explains:
+            with asking_for(info.path.as_list()):
+                wanted = asked.load(key)
+            found = await wanted
+        else:
+            found = await asked.load(key)
     except ConnectorError as error:
         info.context.note(error, info.path.as_list())
         found = None
@@ -43,7 +51,7 @@ async def load(info: Info, loader: str, key: Any) -> Any:
 async def load_all(info: Info, loader: str, keys: Iterable[Any]) -> list[Any] | None:
     """What a loader has for the keys, without those that have nothing or fail; null where all fail."""
     asked = getattr(info.context.loaders, loader)
-    values = await asked.load_each(keys)
+    values = await _each(info, asked, keys)
     failed = [value for value in values if isinstance(value, ConnectorError)]
     for error in failed:
         info.context.note(error, info.path.as_list())
@@ -58,7 +66,7 @@ async def each_loaded(info: Info, places: Sequence[ids.GlobalId | Exception]) ->
     An exception among the places stays where it is: it becomes the error of its own place only.
     """
     wanted = [place for place in places if not isinstance(place, Exception)]
-    values = iter(await info.context.loaders.records.load_each(wanted))
+    values = iter(await _each(info, info.context.loaders.records, wanted))
     found: list[Any] = []
     for index, place in enumerate(places):
         value = place if isinstance(place, Exception) else next(values)
@@ -69,6 +77,13 @@ async def each_loaded(info: Info, places: Sequence[ids.GlobalId | Exception]) ->
     return found
 
 
+async def _each(info: Info, loader: Loader[Any, Any], keys: Iterable[Any]) -> list[Any]:
+    if not info.context.explains:
+        return await loader.load_each(keys)
+    with asking_for(info.path.as_list()):
+        return await loader.load_each(keys)
+
+
 def _tell(info: Info, loader: Loader[Any, Any]) -> None:
     """Failures that cost what was loaded some of its rows."""
     if loader.failures:
@@ -77,12 +92,16 @@ def _tell(info: Info, loader: Loader[Any, Any]) -> None:
         loader.failures.clear()
 
 
-def batched(loader: str, key: Callable[[Any], Any], empty: Any = None) -> Callable[..., Awaitable[Any]]:
-    """A join: the loader's value for the key of this object; `empty` for a null key.
+def batched(
+    loader: str, key: Callable[[Any], Any], empty: Any = None, kind: Kind | None = None
+) -> Callable[..., Awaitable[Any]]:
+    """A join: the loader's value for the key of this object; `empty` for a null key. `kind`: what is read by a
+    loader that reads any.
 
     The marker `batched_by` lets a list of objects be loaded at once by whoever has the list.
     """
 
+    @asking(Step(loader, kind=kind))
     async def resolve(root: Any, info: Info) -> Any:
         wanted = key(root)
         return empty if wanted is None else await load(info, loader, wanted)
@@ -91,27 +110,44 @@ def batched(loader: str, key: Callable[[Any], Any], empty: Any = None) -> Callab
     return resolve
 
 
-def joined(loader: str, key: Callable[[Any], Any], description: str) -> Any:
+def joined(loader: str, key: Callable[[Any], Any], description: str, kind: Kind | None = None) -> Any:
     """A field that leads to one object, and so nullable."""
     told = f"{description} Null without a link between the two; when its system fails, with an entry in `errors`."
-    return strawberry.field(resolver=batched(loader, key), description=told)
+    return strawberry.field(resolver=batched(loader, key, kind=kind), description=told)
 
 
-def joined_many(loader: str, key: Callable[[Any], Any], description: str) -> Any:
-    """A field that leads to a list of objects; nullable, since "none" and "nobody can tell" are not the same."""
+def joined_many(
+    loader: str, key: Callable[[Any], Any], description: str, *, size: int, weight: int | None = None
+) -> Any:
+    """A field that leads to a list of objects; nullable, since "none" and "nobody can tell" are not the same.
+
+    `size`: how long it is assumed to be; `weight`: what one use of it is worth, where that is more than 1.
+    """
     told = f"{description} Null when all the systems that could tell fail; `errors` says why."
-    return strawberry.field(resolver=batched(loader, key, empty=()), description=told)
+    directives = priced(size=size, weight=weight)
+    return strawberry.field(resolver=batched(loader, key, empty=()), description=told, directives=directives)
 
 
-def computed(description: str) -> Callable[[F], F]:
+def computed(description: str, *, size: int | None = None, weight: int | None = None) -> Callable[[F], F]:
     """A field that is a method of its own; the decorator keeps the method's type."""
-    field: Any = strawberry.field(description=description)
+    field: Any = strawberry.field(description=description, directives=priced(size=size, weight=weight))
     return field  # type: ignore[no-any-return]
 
 
-def plain(description: str, name: str | None = None) -> Any:
-    """A field that is an attribute of the record."""
-    return strawberry.field(description=description, name=name)
+def plain(description: str, name: str | None = None, *, size: int | None = None) -> Any:
+    """A field that is an attribute of the record; `size`: how long a list is assumed to be."""
+    return strawberry.field(description=description, name=name, directives=priced(size=size))
+
+
+def priced(*, size: int | None = None, weight: int | None = None, paged: bool = False) -> list[object]:
+    """`@listSize` and `@cost`, as IBM's specification has them. `paged`: a connection, as long as `first` says."""
+    sizes: dict[str, Any] = {}
+    if paged:
+        sizes = {"slicing_arguments": ["first"], "sized_fields": ["edges", "nodes"]}
+        sizes["require_one_slicing_argument"] = False
+    elif size is not None:
+        sizes = {"assumed_size": size, "require_one_slicing_argument": strawberry.UNSET}
+    return [*([ListSize(**sizes)] if sizes else []), *([Cost(weight=weight)] if weight is not None else [])]
 
 
 PERSONAL = "personal-data"

@@ -1,12 +1,13 @@
 """The root fields that read."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import strawberry
 
 from graph import inputs
-from graph.fields import computed, each_loaded, load, parse_id
+from graph.asks import asking
+from graph.fields import computed, each_loaded, load, parse_id, priced
 from graph.info import Info
 from graph.types.base import Connection, Node
 from graph.types.equipment import Equipment
@@ -25,6 +26,8 @@ from unified import queries
 from unified.ids import GlobalId
 from unified.records import Kind, Record
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 MOST_NODES = 100
 _First = Annotated[int, strawberry.argument(description="Rows wanted, 0 to 200.")]
 _After = Annotated[
@@ -40,6 +43,7 @@ _By = Annotated[inputs.RecordKey | None, strawberry.argument(description="Anothe
 def _listing(kind: Kind, given: Any, into: type[queries.Filter]) -> Callable[..., Awaitable[Page]]:
     """The resolver of a list of one kind."""
 
+    @asking(listed=kind)
     async def resolve(
         info: Info,
         filter: Any = None,
@@ -77,6 +81,7 @@ def _listing(kind: Kind, given: Any, into: type[queries.Filter]) -> Callable[...
 def _single(kind: Kind) -> Callable[..., Awaitable[Record | None]]:
     """The resolver of one object of one kind."""
 
+    @asking(found=kind)
     async def resolve(info: Info, id: strawberry.ID | None = None, by: Any = None) -> Record | None:
         if (id is None) == (by is None):
             raise BadInput("give exactly one of `id` and `by`")
@@ -103,11 +108,19 @@ def _single(kind: Kind) -> Callable[..., Awaitable[Record | None]]:
 
 def _list(kind: Kind, given: Any, into: type[queries.Filter], description: str) -> Any:
     """A list; nullable, so that a refused argument of one root field does not cost the others."""
-    return strawberry.field(resolver=_listing(kind, given, into), description=description)
+    return strawberry.field(
+        resolver=_listing(kind, given, into), description=description, directives=priced(paged=True)
+    )
 
 
 def _one(kind: Kind, description: str) -> Any:
     return strawberry.field(resolver=_single(kind), description=description + " Null when there is none.")
+
+
+def _paged(description: str, weight: int) -> Callable[[F], F]:
+    """A list with arguments of its own; dear, since each use asks the vendors to work something out."""
+    field: Any = strawberry.field(description=description, directives=priced(paged=True, weight=weight))
+    return field  # type: ignore[no-any-return]
 
 
 @strawberry.type(description="What can be read.")
@@ -201,10 +214,13 @@ class Query:
     equipment_delay: EquipmentDelay | None = _one(Kind.EQUIPMENT_DELAY, "One delay.")
 
     systems: list[VendorSystem] = strawberry.field(
-        resolver=systems, description="The vendor systems that Crossdock can talk to, and what it can do with each."
+        resolver=systems,
+        description="The vendor systems that Crossdock can talk to, and what it can do with each.",
+        directives=priced(size=20),
     )
 
-    @computed("Structures of several items, exploded.")
+    @_paged("Structures of several items, exploded.", weight=10)
+    @asking(listed=Kind.BOM)
     async def boms(
         self,
         info: Info,
@@ -233,7 +249,8 @@ class Query:
         )
         return found  # type: ignore[no-any-return]
 
-    @computed("What a ride would cost, per product of each ride-hail system.")
+    @_paged("What a ride would cost, per product of each ride-hail system.", weight=50)
+    @asking(listed=Kind.PRICE_ESTIMATE)
     async def price_estimates(
         self,
         info: Info,
@@ -255,6 +272,7 @@ class Query:
         return found  # type: ignore[no-any-return]
 
     @computed("Any object by its global id (Relay). Null when there is none.")
+    @asking(refers="id")
     async def node(
         self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Global id.")]
     ) -> Node | None:
@@ -263,8 +281,10 @@ class Query:
 
     @computed(
         "Several objects by their global ids, in their order; null for those that are none. An id that cannot be "
-        "read, and a system that fails, cost only their own objects."
+        "read, and a system that fails, cost only their own objects.",
+        size=MOST_NODES,
     )
+    @asking(refers="ids")
     async def nodes(
         self,
         info: Info,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import strawberry
 
 from graph import inputs
+from graph.asks import asking
 from graph.info import Info
 from graph.types.equipment import Equipment
 from graph.types.missions import Mission
@@ -19,6 +20,7 @@ _Sources = Annotated[list[str] | None, strawberry.argument(description="Only the
 
 
 def _stream(kind: Kind, given: Any, into: type[queries.Filter], shown: Any) -> Any:
+    @asking(followed=kind)
     async def resolve(info: Info, filter: Any = None, sources: list[str] | None = None) -> Any:
         wanted = inputs.to_filter(filter, into)
         async with aclosing(changes(info.context, kind, wanted, sources, info.path.as_list())) as records:

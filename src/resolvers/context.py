@@ -59,6 +59,8 @@ class Context:
     """Most entities that one operation may refer to."""
     tracing: Any = None
     """The `FederatedTrace` that is told of each field, for a gateway that wants to know; null for all others."""
+    explains: bool = False
+    """Whether the current tally is an `Explanation`."""
     gone: str | None = None
     """Id of the object whose last value a subscription tells just now."""
     _loaders: "Loaders | None" = None

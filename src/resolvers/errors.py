@@ -48,6 +48,18 @@ class Truncated(VendorError):
         )
 
 
+class CallsUsedUp(VendorError):
+    """An operation has made as many calls to vendors as it may: whatever else it needs of them is missing."""
+
+    code = "VENDOR_CALL_LIMIT"
+    hint = "Ask for fewer rows or joins at once; some lists are longer than was assumed."
+
+    def __init__(self, integration: str, limit: int) -> None:
+        super().__init__(
+            f"{integration} was not asked: the operation has made its {limit} calls to vendors", integration=integration
+        )
+
+
 def extensions_of(error: ConnectorError) -> dict[str, Any]:
     """What a client may know of a vendor's failure: no payload, no address beyond the message."""
     told: dict[str, Any] = {"code": error.code, "hint": error.hint}

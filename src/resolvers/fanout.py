@@ -138,7 +138,12 @@ async def list_records(
     query = ListQuery(filter=query_filter, order_by=order, limit=first + 1)
     asked = await asyncio.gather(
         *(
-            ask(handle, lambda connector, handle=handle: _read(connector, kind, query, before.get(handle.key)))  # type: ignore[misc]
+            ask(
+                handle,
+                lambda connector, handle=handle: _read(connector, kind, query, before.get(handle.key)),  # type: ignore[misc]
+                method=LISTINGS[kind].list_method,
+                path=path,
+            )
             for handle in handles
         )
     )

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from resolvers.context import Context
 from resolvers.fanout import LARGEST_PAGE, READ_WHOLE, chosen, list_records
+from resolvers.tally import asking
 from unified import ids
 from unified.events import Changed, Event, Removed
 from unified.queries import Filter
@@ -120,7 +121,8 @@ async def _read(context: Context, kind: Kind, wanted: Sequence[str], path: Seque
             place = ids.decode(each)
             if place.kind == kind.value:
                 places.append(place)
-    values = await context.loaders.records.load_each(places)
+    with asking(path):
+        values = await context.loaders.records.load_each(places)
     for value in values:
         if isinstance(value, Exception):
             context.note(value, path)

@@ -13,6 +13,9 @@ from unified.records import Kind, Record
 LOADERS = {Kind.ITEM: "items", Kind.VEHICLE: "vehicles", Kind.EQUIPMENT: "equipment_by_number"}
 """Kinds that the crosswalk finds, and the loaders that ask it."""
 
+BY = {Kind.ORDER: "numbers", Kind.SHIPMENT: "numbers", Kind.WORK_ORDER: "numbers"}
+"""Kinds whose lists are asked for a number; the others' are searched for it as a text."""
+
 
 async def by_number(
     context: Context, kind: Kind, number: Number, path: Sequence[str | int] | None = None

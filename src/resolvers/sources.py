@@ -1,7 +1,7 @@
 """The integrations of one organisation, connected; and one way to ask one of them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -14,7 +14,8 @@ from connectors.kit.integration import Integration
 from connectors.kit.protocols import Connector, can_list, can_read
 from connectors.kit.services import Reading, current_reading
 from resolvers.crosswalk import Crosswalk, Link
-from resolvers.errors import BadInput
+from resolvers.errors import BadInput, CallsUsedUp
+from resolvers.tally import current_tally
 from unified.keys import Subject
 from unified.records import Kind
 from unified.values import System
@@ -115,12 +116,25 @@ class Sources:
         return next(iter(chosen or able), None)
 
 
-async def ask(handle: Handle, call: Callable[[Any], Awaitable[T]], *, seconds: float | None = None) -> Asked[T]:
+async def ask(
+    handle: Handle,
+    call: Callable[[Any], Awaitable[T]],
+    *,
+    method: str = "",
+    keys: Sequence[Any] | None = None,
+    path: Sequence[str | int] | None = None,
+    seconds: float | None = None,
+) -> Asked[T]:
     """Calls the connector under the integration's deadline; a `ConnectorError` becomes part of the answer.
 
-    Any other exception is a bug of ours and is raised.
+    `method` and its `keys` (null: a list) are for the tally, as is the `path` of a field that asks by
+    itself. Any other exception is a bug of ours and is raised.
     """
     asked: Asked[T] = Asked(handle)
+    tally = current_tally.get()
+    if tally is not None and tally.limit is not None and tally.exhausted:
+        asked.error = CallsUsedUp(handle.key, tally.limit)
+        return asked
     token = current_reading.set(asked.reading)
     clock = handle.connector.services.clock
     started = clock.monotonic()
@@ -139,4 +153,6 @@ async def ask(handle: Handle, call: Callable[[Any], Awaitable[T]], *, seconds: f
     finally:
         current_reading.reset(token)
         asked.latency_ms = round((clock.monotonic() - started) * 1000)
+        if tally is not None:
+            tally.add(asked, method, keys, path)
     return asked

@@ -13,7 +13,7 @@ from runtime import jwks
 from runtime.clock import Clock, SystemClock
 from runtime.settings import ApiKeySettings, JwtSettings, SecretText, Settings
 
-SCOPES = frozenset({"read", "write", "admin", "metrics"})
+SCOPES = frozenset({"read", "write", "admin", "metrics", "explain"})
 MAX_TOKEN_LENGTH = 16_384
 _REALM = 'realm="crossdock"'
 _TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})

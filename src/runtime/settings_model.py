@@ -37,6 +37,9 @@ Sha256 = Annotated[
 Texts = Annotated[tuple[Text, ...], Meta(min_length=1, extra=_write('a list of texts, like ["read"]'))]
 
 
+Connections = Annotated[int, Meta(ge=1, extra=_write("a number of connections, like 2000"))]
+
+
 class SecretText:
     """Text that shows itself nowhere: not in logs, not in errors, not in `repr`. `reveal()` is the way in.
 
@@ -84,6 +87,12 @@ class ServerSettings(_Table, frozen=True, kw_only=True):
     """Gateways that ask for it are told how long each field took (Apollo's ftv1), which costs time itself."""
     connection_init_seconds: Seconds = 10.0
     """How long a WebSocket may take to say who it is."""
+    connections: Connections = 2_000
+    """Connections that are open at once, WebSockets included."""
+    connections_per_address: Connections = 500
+    """Of one address. Behind a balancer that has one address itself, as many as `connections`."""
+    show_cost: Flag = False
+    """Whether every answer tells its cost, not only those to who asks for it."""
     allowed_origins: tuple[Text, ...] = ()
     """Origins of web pages that may ask from a browser, as browsers write them: `https://front.example`."""
 
@@ -94,18 +103,23 @@ Count = Annotated[int, Meta(ge=1, extra=_write("a whole number from 1"))]
 class LimitsSettings(_Table, frozen=True, kw_only=True):
     """What one operation, caller or socket may be at most; docs/limits.md says what each protects from."""
 
+    characters: Count = 100_000
     tokens: Count = 4_000
     depth: Count = 16
     introspection_depth: Count = 20
     aliases: Count = 100
     root_fields: Count = 20
     fields: Count = 1_500
+    overlaps: Count = 10_000
     errors: Count = 50
     seconds: Seconds = 30.0
     operations_per_caller: Count = 50
     subscriptions_per_socket: Count = 100
+    subscriptions_per_caller: Count = 200
     batch: Count = 10
     representations: Count = 1_000
+    cost: Count = 150_000
+    vendor_calls: Count = 5_000
 
 
 class DocumentsSettings(_Table, frozen=True, kw_only=True):

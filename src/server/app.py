@@ -157,7 +157,13 @@ def _parts(settings: Settings, transports: Mapping[str, httpx.AsyncBaseTransport
         guard=guard,
         endpoint=GraphQLEndpoint(
             Desk(
-                Engine(schema, limits_of(settings), report, documents_of(settings)),
+                Engine(
+                    schema,
+                    limits_of(settings),
+                    report,
+                    documents_of(settings),
+                    show_cost=settings.server.show_cost,
+                ),
                 guard,
                 organisations=organisations,
                 live={name: LivePlane(name, state, bus) for name in organisations},

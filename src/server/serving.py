@@ -6,6 +6,7 @@ import errno
 import signal
 import socket
 import sys
+import warnings
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from runtime.settings import ServerSettings, Settings
 from runtime.store import StoreDown
 from runtime.telemetry import Log
 from server.app import Parts
+from server.protocols import Connections, protocols
 
 GRACE_SECONDS = 2.0
 """How long requests that are being answered may go on once the server is to stop."""
@@ -24,6 +26,11 @@ HARD_SECONDS = 3
 DEAD_PEER_MILLISECONDS = 60_000
 """A client that neither reads nor acknowledges for so long is gone, whatever it holds."""
 _BACKLOG = 2_048
+SWITCH_SECONDS = 0.0005
+"""How long a thread that computes may keep the loop waiting (Python's own: ten times as long)."""
+_MOST_FILES = 65_536
+RESERVED = 200
+"""Open files that are kept for vendors, the store and the log."""
 
 
 class CannotServe(Exception):
@@ -65,6 +72,20 @@ def bind(settings: ServerSettings) -> socket.socket:
     return listening
 
 
+def descriptors() -> int:
+    """How many files the process may have open: as many as it can get."""
+    if sys.platform == "win32":
+        return 8_192
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return _MOST_FILES if soft == resource.RLIM_INFINITY else soft
+
+
 def _why_not(error: OSError, host: str, port: int) -> str:
     way_out = "write another [server] port, or set CROSSDOCK_PORT"
     if error.errno == errno.EADDRINUSE:
@@ -80,6 +101,8 @@ async def serve(application: Starlette, settings: Settings, *, log: Log, ready: 
     """Runs until SIGINT or SIGTERM. `ready` is told the address. Raises `CannotServe`."""
     listening = bind(settings.server)
     parts: Parts = application.state.parts
+    most = min(settings.server.connections, descriptors() - RESERVED)
+    http, websocket = protocols(Connections(most, settings.server.connections_per_address))
     server = Server(
         uvicorn.Config(
             application,
@@ -88,7 +111,8 @@ async def serve(application: Starlette, settings: Settings, *, log: Log, ready: 
             lifespan="off",  # ours is around it all: a fault of it must be told in words
             server_header=False,
             timeout_graceful_shutdown=HARD_SECONDS,
-            ws="websockets-sansio",
+            http=http,
+            ws=websocket,
             ws_max_size=settings.server.max_body_bytes,
         ),
         on_stop=lambda: parts.stop(GRACE_SECONDS),
@@ -137,6 +161,9 @@ def _signals(stop: Callable[[], None]) -> Iterator[None]:
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Runs under uvloop where it is installed (there is none for Windows)."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    # a client that goes ends its operation; what graphql-core had begun of it is not worth a line in the log
+    warnings.filterwarnings("ignore", r"coroutine 'Executor\..*' was never awaited", RuntimeWarning)
     if sys.platform == "win32":
         asyncio.run(main())
     else:

@@ -661,6 +661,20 @@ async def _until(hall: Hall, stream: AsyncIterator[Raw], wanted: Callable[[Equip
     return found
 
 
+async def test_a_poll_while_the_subscription_begins_does_not_end_it(line: Line) -> None:
+    """As at every start: both find the machine's nodes over the connection that was just made."""
+    async with hall_of(line) as hall:
+        stream = hall.connector.stream()
+        async with contextlib.aclosing(stream):  # type: ignore[type-var]
+            first = asyncio.create_task(_next(hall, stream))
+            for _ in range(5):  # the subscription asks first, the poll right behind it
+                await asyncio.sleep(0)
+            polled = await hall.connector.poll(None)
+            told = {(await first).name, (await _next(hall, stream)).name}
+        assert (told, len(polled.raws)) == ({"Ebony", "Sapele"}, 2)
+        assert hall.log.events == ["equipment.session"]
+
+
 async def test_the_subscription_tells_what_changes(hall: Hall) -> None:
     stream = hall.connector.stream()
     async with contextlib.aclosing(stream):  # type: ignore[type-var]

@@ -114,10 +114,20 @@ async def test_thousands_of_rows_of_one_moment_are_all_told(rig: Rig, monkeypatc
             break
         rig.clock.passed += 15
     assert len(seen) == 230
-    assert polls == 5
+    assert polls == 6
     assert {(await records_of(rig, each))[0].source.external_id for each in seen.values()} == {
         rig.item_id(place) for place in range(230)
     }
+
+
+async def test_a_server_that_repeats_a_page_ends_a_poll(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polling, "POLLED", 3)
+    cursor = (await rig.connector.poll(None)).cursor
+    row = {"ItemId": 1, "OrganizationCode": "IBA", "ItemNumber": "A", "LastUpdateDateTime": "2026-11-25T09:30:00Z"}
+    rig.faults.fail_next.extend([Failure(200, body={"items": [row], "hasMore": True})] * 9)
+    polled = await rig.connector.poll(cursor)
+    assert [each.delivery_id for each in polled.raws] == ["items/IBA:1/2026-11-25T09:30:00+00:00"]
+    assert rig.calls() == {ITEMS: 3}
 
 
 async def test_rows_that_move_while_they_are_read_are_not_lost(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,15 +164,17 @@ async def test_structures_are_read_by_their_ids(rig: Rig) -> None:
 
 
 async def test_a_list_of_structures_takes_numbers_in_any_spelling(rig: Rig) -> None:
-    items = rig.world.items[:12]
+    items = rig.world.items[:60]
     wanted = BomFilter(item_numbers=tuple(each.teamcenter_number for each in items), max_levels=1)
-    first = await rig.connector.list_boms(ListQuery(filter=wanted, limit=50), None)
-    assert [each.item_number for each in first.records] == [number_of(each) for each in items[:10]]
-    assert first.next == "10"
-    assert rig.calls() == {ITEMS: 2, STRUCTURES: 2}
-    second = await rig.connector.list_boms(ListQuery(filter=wanted, limit=50), "10")
-    assert [each.item_number for each in second.records] == [number_of(each) for each in items[10:]]
+    first = await rig.connector.list_boms(ListQuery(filter=wanted, limit=200), None)
+    assert [each.item_number for each in first.records] == [number_of(each) for each in items[:50]]
+    assert first.next == "50"
+    assert rig.calls() == {ITEMS: 3, STRUCTURES: 2}
+    second = await rig.connector.list_boms(ListQuery(filter=wanted, limit=200), "50")
+    assert [each.item_number for each in second.records] == [number_of(each) for each in items[50:]]
     assert second.next is None
+    few = await rig.connector.list_boms(ListQuery(filter=wanted, limit=2), None)
+    assert (len(few.records), few.next) == (2, "2")
     assert (await rig.connector.list_boms(ListQuery(filter=BomFilter(), limit=5), None)).records == []
 
 

@@ -145,7 +145,7 @@ def _world() -> tuple[World, list[FakeClock]]:
     return World(lambda: clocks[-1].now()), clocks
 
 
-_known: dict[str, list[Identity]] = {}
+_known: dict[tuple[str, ...], dict[str, list[Identity]]] = {}
 """What each integration knows: it never changes, so it is asked once per process, by connectors of its own."""
 
 
@@ -160,14 +160,19 @@ async def _index(sources: Sources) -> dict[str, list[Identity]]:
 
 @asynccontextmanager
 async def graph_over_the_sandbox(
-    *, indexed: bool = True, afresh: bool = False, deadlines: Mapping[str, float] | None = None
+    *,
+    indexed: bool = True,
+    afresh: bool = False,
+    deadlines: Mapping[str, float] | None = None,
+    integrations: tuple[str, ...] = SIX,
+    modules: Sequence[str] = MODULES,
 ) -> AsyncIterator[Graph]:
     """`indexed` false: no index ran yet. `afresh`: the index is read by these very connectors, which learn from it.
-    `deadlines`: seconds by integration."""
+    `deadlines`: seconds by integration. `integrations` of the sandbox, and the `modules` of their stand-ins."""
     clock = FakeClock()
     world, clocks = _world()
     clocks[:] = [clock]
-    stand_ins = {one.name: one for one in load(world, {}, modules=MODULES)}
+    stand_ins = {one.name: one for one in load(world, {}, modules=modules)}
     app = application(list(stand_ins.values()))
     settings = load_settings(CONFIG, {})
     own = deadlines or {}
@@ -176,10 +181,11 @@ async def graph_over_the_sandbox(
         integrations=tuple(
             replace(each, deadline_seconds=own.get(each.key, each.deadline_seconds))
             for each in settings.integrations
-            if each.key in SIX
+            if each.key in integrations
         ),
     )
-    vendors, tak = httpx.ASGITransport(app=app), httpx.ASGITransport(app=stand_ins["tak"].app)
+    vendors = httpx.ASGITransport(app=app)
+    tak = httpx.ASGITransport(app=stand_ins["tak"].app) if "tak" in stand_ins else vendors
     transports = {each.key: tak if each.key == "tak" else vendors for each in settings.integrations}
     services = Services(clock=clock, log=Lines())
     async with AsyncExitStack() as closing:
@@ -194,9 +200,9 @@ async def graph_over_the_sandbox(
         if afresh:
             await _index(sources)
         elif indexed:
-            if not _known:
-                _known.update(await _index(connected()))
-            for key, identities in _known.items():
+            if integrations not in _known:
+                _known[integrations] = await _index(connected())
+            for key, identities in _known[integrations].items():
                 sources.crosswalk.replace(key, identities)
         await asyncio.gather(*(handle.connector.check() for handle in sources))  # everyone is logged in
         reported: list[BaseException] = []

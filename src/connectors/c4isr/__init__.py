@@ -17,9 +17,11 @@ import msgspec
 
 from connectors.c4isr import cot, decoders, mapping, symbols, wire
 from connectors.c4isr.api import TakApi, explain
+from connectors.c4isr.calls import CALLS, ONE_BY_ONE
 from connectors.c4isr.settings import CREDENTIALS, Settings, Tls, settings_of, stream_address
 from connectors.c4isr.stream import CotStream, Opened
 from connectors.kit import decode
+from connectors.kit.calls import Calls
 from connectors.kit.errors import BadPayload, BadRequest, NotFound, VendorError
 from connectors.kit.gaps import once_back
 from connectors.kit.http import each_or_absent, segment
@@ -54,6 +56,7 @@ class TakServer(Connector):
         credentials=CREDENTIALS,
         settings=Settings,
         batch_size=500,
+        calls=CALLS,
         rate_per_second=20.0,
         decoders=tuple(decoders.DECODERS),
         explain=explain,
@@ -73,6 +76,9 @@ class TakServer(Connector):
         """Guid → name of missions seen, for servers that only know names."""
         self._batches = True
         """False once the server has turned out not to know the batch read of CoT."""
+
+    def calls(self, method: str) -> Calls:
+        return ONE_BY_ONE if method == "read_units" and not self._batches else super().calls(method)
 
     async def check(self) -> str:
         answer = await self.api.get("/Marti/api/version/config", bytes)

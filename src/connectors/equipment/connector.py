@@ -15,6 +15,7 @@ from connectors.equipment.mtconnect.machine import MTConnectMachine
 from connectors.equipment.mtconnect.settings import MTConnect
 from connectors.equipment.opcua import payloads as opcua
 from connectors.equipment.settings import Machine, Settings
+from connectors.kit.calls import Calls
 from connectors.kit.errors import AuthFailed, BadRequest, VendorDown, VendorError
 from connectors.kit.http import Outcome
 from connectors.kit.integration import Integration, Origin, Secret
@@ -159,6 +160,13 @@ class EquipmentConnector(Connector):
                 f"or empty; there are: {known}"
             )
         return found
+
+    def calls(self, method: str) -> Calls:
+        """A read of machines costs what their protocol does; a list reads all those that the settings tell apart."""
+        each = [driver.requests for driver in self._drivers.values()]
+        if method == "list_equipment":
+            return Calls(once=sum(each), each=0)
+        return Calls(each=0, per_key=max(each, default=0))
 
     async def check(self) -> str:
         """Asks every machine its version, side by side. Raises when none answers well."""

@@ -31,6 +31,11 @@ class Driver(Protocol):
 
     facts: Facts
 
+    @property
+    def requests(self) -> int:
+        """Calls that one `read` makes at most."""
+        ...
+
     async def version(self) -> str:
         """What answers (`OctoPrint 1.11.8`): one cheap signed call."""
         ...

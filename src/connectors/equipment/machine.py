@@ -47,6 +47,11 @@ class KnownMachine(ABC, Generic[S]):
 
     # --- what a protocol gives
 
+    @property
+    def requests(self) -> int:
+        """Calls that one read makes at most."""
+        return 1
+
     @abstractmethod
     async def version(self) -> str:
         """What answers: one cheap call."""

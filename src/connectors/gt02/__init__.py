@@ -14,6 +14,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from connectors.gt02 import decoders, deliveries, mapping
+from connectors.gt02.calls import CALLS
 from connectors.gt02.desk import NOTHING, Desk
 from connectors.gt02.known import after, remembered
 from connectors.gt02.listener import Listener
@@ -45,6 +46,7 @@ class Trackers(Connector):
         settings=Settings,
         needs_base_url=False,
         batch_size=1_000,
+        calls=CALLS,
         decoders=tuple(decoders.DECODERS),
         ground_truth=(
             "Vendor documents of both protocols, and 188 real frames with what another server's decoders read from "

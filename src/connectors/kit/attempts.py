@@ -55,6 +55,8 @@ async def attempts(way: Way, once: Callable[[float], Awaitable[T]], *, repeatabl
             _raise_left_alone(way)
         if way.breaker.state is BreakerState.HALF_OPEN:
             _show(way)
+        if attempt > 1 and asking is not None:
+            asking.retries += 1
         try:
             result = await once(deadline)
         except VendorDown as error:
@@ -67,9 +69,6 @@ async def attempts(way: Way, once: Callable[[float], Awaitable[T]], *, repeatabl
                 raise
             if way.breaker.seconds_left() > 0:
                 raise  # what the vendor did last tells more than that it is left alone now
-            reading = current_reading.get()
-            if reading is not None:
-                reading.retries += 1
             await clock.sleep(pause)
         except AuthFailed as error:  # the vendor is there, and a person has to act
             if way.breaker.refused(error.message):

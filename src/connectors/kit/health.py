@@ -75,6 +75,12 @@ class Vitals:
         """From now on `way` counts for the integration."""
         self._ways[integration].add(way)
 
+    def breaker(self, integration: str) -> str:
+        """The worst state of the integration's breakers: `OPEN` before `HALF_OPEN` before `CLOSED`."""
+        known = (getattr(each, "state", None) for each in list(self._ways.get(integration, ())))
+        states = {str(state.value) for state in known if state is not None}  # a listener's port has none
+        return next((state for state in ("OPEN", "HALF_OPEN") if state in states), "CLOSED")
+
     def of(self, integration: str) -> Health:
         """All of an integration's ways in one."""
         ways = list(self._ways.get(integration, ()))

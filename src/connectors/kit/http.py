@@ -7,7 +7,7 @@ no cookie jar unless the connector asks for one. Measured: about half the CPU of
 import asyncio
 import hashlib
 import ssl
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -141,7 +141,7 @@ class Api:
         self._calls = 0
         self._closed = False
         if isinstance(auth, RenewingAuth):
-            auth.bind(self.exchange, services.clock)
+            auth.bind(self.exchange_for_log_in, services.clock)
 
     # --- what connectors call
 
@@ -169,6 +169,17 @@ class Api:
             self.last_good.drop(key)  # it was not good
             raise
 
+    async def read_as(self, request: httpx.Request, read: Callable[[bytes], T]) -> Answer[T]:
+        """As `read`, for answers that are no JSON: `read` makes the value, or raises `BadPayload`."""
+        key = self._key(request)
+        body, origin = await self._shared(request, key)
+        try:
+            return Answer(value=read(body), origin=origin)
+        except BadPayload as fault:
+            self.last_good.drop(key)  # it was not good
+            self._place_fault(fault, at=request.url.path)
+            raise
+
     async def read_bytes(self, request: httpx.Request) -> tuple[bytes, Origin]:
         """The body of a read and its origin: fresh, shared with an identical call, or the last good one."""
         return await self._shared(request, self._key(request))
@@ -178,6 +189,8 @@ class Api:
         if flight is None:
             flight = self._flights[key] = _Flight(asyncio.create_task(self._read(request, key)))
             flight.task.add_done_callback(partial(self._landed, key, flight))
+        elif (reading := current_reading.get()) is not None:
+            reading.joined += 1
         flight.waiters += 1
         try:
             body, as_of = await asyncio.shield(flight.task)
@@ -265,10 +278,13 @@ class Api:
         try:
             return decode.json(body, into)
         except BadPayload as fault:
-            fault.integration = self.integration.key
-            fault.message = f"{self.integration.key}: {at}: {fault.message}"
-            fault.args = (fault.message,)
+            self._place_fault(fault, at=at)
             raise
+
+    def _place_fault(self, fault: BadPayload, *, at: str) -> None:
+        fault.integration = self.integration.key
+        fault.message = f"{self.integration.key}: {at}: {fault.message}"
+        fault.args = (fault.message,)
 
     async def aclose(self) -> None:
         """Cancels what is in flight and closes the connections; later calls are refused."""
@@ -360,8 +376,16 @@ class Api:
                     signed = await flow.asend(response)
                 except StopAsyncIteration:
                     return response
+                if (reading := current_reading.get()) is not None:
+                    reading.retries += 1
         finally:
             await flow.aclose()
+
+    async def exchange_for_log_in(self, request: httpx.Request) -> httpx.Response:
+        """An exchange that is not the call itself, but what it needs to be signed."""
+        if (reading := current_reading.get()) is not None:
+            reading.logins += 1
+        return await self.exchange(request)
 
     async def exchange(self, request: httpx.Request) -> httpx.Response:
         """One request on the wire, as it is; the whole body read, within the deadline. Raises `VendorDown` when there

@@ -1,10 +1,11 @@
 """What a connector says of itself: facts as values, read by `doctor`, `decode`, the docs and the checks."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
+from connectors.kit.calls import Calls
 from connectors.kit.http import Explain
 from connectors.kit.integration import Origin
 from unified.events import Changed, Happened, Removed
@@ -75,6 +76,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Most ids in one batch read; the fan-out splits by it."""
     rate_per_second: float | None = None
     """Calls per second that the vendor allows, or that are polite; null = no limit known."""
+    calls: Mapping[str, Calls] = {}
+    """Method → the calls that it makes, where they may be more than one, or none."""
     decoders: tuple[Decoder, ...] = ()
     explain: Explain | None = None
     """What the vendor's answers mean beyond HTTP; also used by `decode` for error answers."""

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import msgspec
 
+from connectors.kit.calls import ONE, Calls
 from connectors.kit.decode import unknown_codes
 from connectors.kit.health import Health
 from connectors.kit.integration import Integration, Origin
@@ -75,6 +76,10 @@ class Connector:
     async def check(self) -> str:
         """One cheap signed call: what answered, in words (`Traccar 6.14`). Raises `VendorError`."""
         return self.manifest.title
+
+    def calls(self, method: str) -> Calls:
+        """How many calls a method makes at most. Overridden where that hangs on the settings."""
+        return self.manifest.calls.get(method, ONE)
 
     def health(self) -> Health:
         """How the vendor has been answering since the process started; costs no call."""

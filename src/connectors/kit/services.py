@@ -122,13 +122,31 @@ class Reading:
     """What one read cost and how fresh its answer is. The fan-out opens one, the kit notes into it."""
 
     calls: int = 0
+    """All that went out to the vendor: repetitions and log-ins, too."""
     retries: int = 0
+    """Calls that went out once more, after an outage or with a renewed credential."""
+    logins: int = 0
+    """Calls of log-ins and renewals."""
+    joined: int = 0
+    """Calls that were under way for somebody else already, whose answer was shared: not in `calls`."""
     stale_as_of: datetime | None = None
     """Oldest read time among last good answers that stood in for the vendor."""
     stale_error: Exception | None = None
     deadline: float | None = None
     """When whoever reads will have stopped waiting, by the monotonic clock: a call gives up a little before it, so
     that it is known to have failed and not only to have been cancelled."""
+
+    @property
+    def first_calls(self) -> int:
+        """Calls without repetitions and log-ins: what can be told before."""
+        return max(0, self.calls - self.retries - self.logins)
+
+    def add(self, other: "Reading") -> None:
+        """What a part of this read cost. How fresh it was stays that part's own."""
+        self.calls += other.calls
+        self.retries += other.retries
+        self.logins += other.logins
+        self.joined += other.joined
 
     def note_stale(self, as_of: datetime, error: Exception) -> None:
         if self.stale_as_of is None or as_of < self.stale_as_of:

@@ -39,7 +39,7 @@ def _document(told: dict[str, Any], path: str) -> wire.Document:
         return _document(_named(told["fleet"], f"{path}.Fleet"), f"{path}.Fleet")
     links = list(_links(told.get("links"), f"{path}.Links"))
     if "equipment" in told or (wire.HEADER in told and not _has_series(told)):
-        found = told["equipment"] if "equipment" in told else told
+        found = told.get("equipment", told)
         rows = found if isinstance(found, list) else [found]
         return wire.Fleet(
             version=_text(told.get("version")),
@@ -87,7 +87,9 @@ def _machine(told: dict[str, Any], path: str) -> wire.Machine:
                 _element(name, _named(each, f"{path}.{wire.spelt(name)}[{place}]")) for place, each in enumerate(value)
             ]
         elif value is not None and name in wire.SECTIONS:
-            raise BadPayload(f"the element is no object at `{path}.{wire.spelt(name)}`", path=f"{path}.{wire.spelt(name)}")
+            raise BadPayload(
+                f"the element is no object at `{path}.{wire.spelt(name)}`", path=f"{path}.{wire.spelt(name)}"
+            )
     return wire.Machine(header, elements)
 
 

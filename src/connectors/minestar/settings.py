@@ -23,9 +23,7 @@ CREDENTIALS: Final = (
         required=False,
     ),
     Credential(name="password", description="Password of `username`", required=False),
-    Credential(
-        name="refresh_token", description="With a client: the long-lived refresh token (Deere)", required=False
-    ),
+    Credential(name="refresh_token", description="With a client: the long-lived refresh token (Deere)", required=False),
     Credential(name="token", description="A fixed bearer token (Samsara), instead of all others", required=False),
 )
 
@@ -131,7 +129,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         ),
     ] = "path"
     first_page: Annotated[int, Meta(ge=0, le=1, description="Number of the first page")] = 1
-    page_size: Annotated[int, Meta(ge=1, le=1_000, description="Machines in a page, for `page_form = \"query\"`")] = 100
+    page_size: Annotated[int, Meta(ge=1, le=1_000, description='Machines in a page, for `page_form = "query"`')] = 100
     machine_by: Annotated[
         Literal["make-model-serial", "id", "serial", "pin"],
         Meta(
@@ -156,8 +154,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     percent: Annotated[
         Literal["percent", "ratio", "unsure"],
         Meta(
-            description="What a level in the tank means: 0 to 100, or 0 to 1; `unsure` takes it as percent and shows no "
-            "value for those up to 1 with a decimal point, which may be either"
+            description="What a level in the tank means: 0 to 100, or 0 to 1; `unsure` takes it as percent and shows "
+            "no value for those up to 1 with a decimal point, which may be either"
         ),
     ] = "unsure"
     time_zone: Annotated[_Word, Meta(description="Zone of times that come without one (the standard says UTC)")] = "UTC"
@@ -182,25 +180,32 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         tuple[_Glob, ...], Meta(max_length=200, description="Models that are haul trucks; `*`, `?` and `[0-9]` work")
     ] = HAUL_TRUCKS
     loading_unit_models: Annotated[
-        tuple[_Glob, ...], Meta(max_length=200, description="Models that load trucks; what is in neither is MOBILE_MACHINE")
+        tuple[_Glob, ...],
+        Meta(max_length=200, description="Models that load trucks; what is in neither is MOBILE_MACHINE"),
     ] = LOADING_UNITS
     severities: Annotated[
         dict[str, FaultSeverity],
-        Meta(description='The maker\'s own words for how bad a fault is: `Red = "CRITICAL"`; High, Medium, Low are known'),
+        Meta(
+            description='The maker\'s own words for how bad a fault is: `Red = "CRITICAL"`; High, Medium, Low are known'
+        ),
     ] = {}
     requests_per_day: Annotated[
-        int | None,
-        Meta(ge=1, description="Calls that the provider allows per UTC day; null: 50,000 at Cat, no limit at others"),
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="Calls that the provider allows per UTC day; null: 50,000 at Cat, no limit at others"),
     ] = None
     fresh_seconds: Annotated[
         float,
         Meta(
             ge=0,
             le=86_400,
-            description="An answer serves for so long, with its age; its address is not asked again before "
+            description="A page of the fleet serves for so long, with its age; its address is not asked again before "
             "(Trackunit allows one call per address in 900 s, Deere renews hourly)",
         ),
     ] = 60.0
+    series_seconds: Annotated[
+        float,
+        Meta(ge=0, le=86_400, description="A time series serves for so long; it is not asked for again before"),
+    ] = 900.0
     live_seconds: Annotated[
         float, Meta(ge=10, le=86_400, description="How often the fleet is read for live changes at most")
     ] = 300.0
@@ -217,8 +222,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         str | None, Meta(description="Folder into which MineStar Fleet exports cycles and delays (CSV)")
     ] = None
     export_time_format: Annotated[
-        str | None,
-        Meta(description="Form of times in exports, as in `%d/%m/%Y %H:%M:%S`; null: ISO 8601", max_length=40),
+        Annotated[str, Meta(min_length=2, max_length=40)] | None,
+        Meta(description="Form of times in exports, as in `%d/%m/%Y %H:%M:%S`; null: ISO 8601"),
     ] = None
     stable_seconds: Annotated[
         float, Meta(ge=0.1, le=3_600, description="An export is taken when its size has not changed for so long")

@@ -4,8 +4,9 @@ A page is read in one flat walk: what is a machine, an element or a value is tol
 standard does not have by whether there are children. Walking level by level takes twice as long.
 """
 
+import re
 from functools import cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from lxml import etree
 
@@ -13,6 +14,8 @@ from connectors.kit.errors import BadPayload
 from connectors.minestar import wire
 
 _NAMES_MOST: Final = 5_000
+_HEAD: Final = 4_096
+_DEFAULT_NAMESPACE: Final = re.compile(rb"""\sxmlns\s*=\s*(?:"[^"<]*"|'[^'<]*')""")
 _MESSAGES: Final = "messages"
 
 
@@ -35,8 +38,10 @@ def _parse(body: bytes) -> etree._Element:
     """The root element. Raises `BadPayload` for what is no XML, or XML with a DTD."""
     if b"<!DOCTYPE" in body:
         raise BadPayload("the document has a DTD, which is refused", path="$")
+    # Namespaces mean nothing here, and lxml writes them out anew for each element: a fifth of the time
+    bare = _DEFAULT_NAMESPACE.sub(b"", body[:_HEAD], count=1) + body[_HEAD:]
     try:
-        root = etree.fromstring(body, _parser())
+        root = etree.fromstring(bare, _parser())
     except (etree.XMLSyntaxError, ValueError) as fault:
         raise BadPayload(f"the answer is no XML: {str(fault)[:200]}", path="$") from None
     # the look above misses a DTD in an encoding like UTF-16
@@ -45,98 +50,81 @@ def _parse(body: bytes) -> etree._Element:
     return root
 
 
-class _Known(NamedTuple):
-    """What a tag is: `value`, `element`, or to be found out."""
-
-    kind: int
-    name: str
-
-
-_VALUE: Final = 0
-_ELEMENT: Final = 1
-_EQUIPMENT: Final = 2
-_UNKNOWN: Final = 3
-
-
-class _Tags(dict[str, _Known]):
-    """By tag, remembered: there are few, and each page has them thousands of times."""
-
-    def __missing__(self, tag: str) -> _Known:
-        name = tag.rpartition("}")[2].lower()
-        if name in wire.LEAVES:
-            known = _Known(_VALUE, name)
-        elif name in wire.SECTIONS:
-            known = _Known(_ELEMENT, name)
-        else:
-            known = _Known(_EQUIPMENT if name == "equipment" else _UNKNOWN, name)
-        if len(self) < _NAMES_MOST:
-            self[tag] = known
-        return known
-
-
-_TAGS: Final = _Tags()
+_VALUES: Final[dict[str, str]] = {}
+_ELEMENTS: Final[dict[str, str]] = {}
+"""Lower-case local names by tag, remembered: there are few, and each page has them thousands of times."""
 
 
 def document(body: bytes) -> wire.Document:
     """A fleet, a machine or a time series, by the root element. Raises `BadPayload`."""
     root = _parse(body)
-    name = _TAGS[root.tag].name
-    elements: list[wire.Element] = []
-    machines: list[wire.Machine] = []
-    links: list[wire.Link] = []
+    name = root.tag.rpartition("}")[2].lower()
+    found = _Walk()
+    found.through(root)
     if name in ("fleet", "equipment"):
-        _walk(root, machines, elements, links)
         return wire.Fleet(
             version=root.get("version"),
             snapshot_time=root.get("snapshotTime") or root.get("snapshottime"),
-            links=links,
-            machines=machines,
+            links=found.links,
+            machines=found.machines,
         )
-    header = _walk(root, machines, elements, links)
-    if not name.endswith(_MESSAGES) and not elements:
+    if not name.endswith(_MESSAGES) and not found.loose:
         raise BadPayload(f"the root element is {name[:60]}, not one of ISO 15143-3", path="$")
-    return wire.Series(links=links, header=header, elements=elements)
+    return wire.Series(links=found.links, header=found.header, elements=found.loose)
 
 
-def _walk(
-    root: etree._Element,
-    machines: list[wire.Machine],
-    elements: list[wire.Element],
-    links: list[wire.Link],
-) -> wire.Values:
-    """Fills machines and links; what stands in no machine goes into `elements`, and its header is given."""
-    tags, make = _TAGS, wire.Element
-    loose: wire.Values = {}
-    values: wire.Values = {}
-    link_values: list[wire.Values] = []
-    for each in root.iter():
-        kind, name = tags[each.tag]
-        if kind == _VALUE:
-            values[name] = each.text
-            continue
-        if kind == _UNKNOWN:
-            if each is root or name == "altitude":  # AEMP 1.2 puts the altitude's number one level lower
-                values[name] = each.text
+class _Walk:
+    """What a document holds. `loose` and `header` are what stands in no machine."""
+
+    def __init__(self) -> None:
+        self.machines: list[wire.Machine] = []
+        self.links: list[wire.Link] = []
+        self.loose: list[wire.Element] = []
+        self.header: wire.Values = {}
+
+    def through(self, root: etree._Element) -> None:
+        known_values, known_elements, make = _VALUES, _ELEMENTS, wire.Element
+        values: wire.Values = {}
+        add = self.loose.append
+        header, links = self.header, list[wire.Values]()
+        for each in root.iter():
+            tag = each.tag
+            if tag in known_values:
+                values[known_values[tag]] = each.text
                 continue
-            if len(each) == 0:
-                values[name] = each.text
+            if tag in known_elements:
+                values = {}
+                add(make(known_elements[tag], each.get("datetime") or _time(each), values))
                 continue
-        elif kind == _EQUIPMENT:
-            elements = []
-            machines.append(wire.Machine({}, elements))
-            continue
-        values = {}
-        if name == "links":
-            link_values.append(values if len(each) or not each.attrib else dict(each.attrib))
-        elif name == wire.HEADER:
-            if machines:
-                values = machines[-1].header
+            name = tag.rpartition("}")[2].lower()
+            if name == "equipment":
+                machine = wire.Machine({}, [])
+                self.machines.append(machine)
+                add, header = machine.elements.append, machine.header
+            elif name == wire.HEADER:
+                values = header
+            elif name == "links":
+                values = {str(key): value for key, value in each.attrib.items()}
+                links.append(values)
+            elif name in wire.LEAVES:
+                _learn(known_values, tag, name)
+                values[name] = each.text
+            elif name in wire.SECTIONS:
+                _learn(known_elements, tag, name)
+                values = {}
+                add(make(name, each.get("datetime") or _time(each), values))
+            elif len(each) == 0 or name == "altitude" or each is root:
+                # a value that is not known; AEMP 1.2 puts the altitude's number one level below its name
+                values[name] = each.text
             else:
-                values = loose
-        else:
-            elements.append(make(name, each.get("datetime") or _time(each), values))
-    links += [found for found in map(wire.link, link_values) if found is not None]
-    return loose
+                values = {}
+                add(make(name, each.get("datetime") or _time(each), values))
+        self.links += [found for found in map(wire.link, links) if found is not None]
+
+
+def _learn(names: dict[str, str], tag: str, name: str) -> None:
+    if len(names) < _NAMES_MOST:
+        names[tag] = name
 
 
 def _time(element: etree._Element) -> str | None:

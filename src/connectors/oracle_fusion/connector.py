@@ -14,6 +14,7 @@ from connectors.kit.protocols import BomRequest, Connector, Identity, Polled, Ra
 from connectors.kit.services import Services
 from connectors.oracle_fusion import asking, decoders, mapping, polling, webhook, wire
 from connectors.oracle_fusion.answers import auth_of, explain
+from connectors.oracle_fusion.calls import CALLS
 from connectors.oracle_fusion.mapping import BomKey, ItemKey
 from connectors.oracle_fusion.resources import Resources, oldest
 from connectors.oracle_fusion.settings import CREDENTIALS, EVENTS, Settings, Subject, rules_of, settings_of
@@ -41,8 +42,8 @@ CHILDREN: Final = "WorkOrderOperation,WorkOrderMaterial"
 ORDERS_PAGE: Final = 100
 """Most work orders of a page: each brings its operations and materials along."""
 ITEMS_PAGE: Final = 200
-BOMS: Final = 10
-"""Most structures in one page of a list."""
+BOMS: Final = 50
+"""Most structures in one page of a list: parts that they share are read once per page."""
 
 
 class OracleFusion(Connector):
@@ -56,6 +57,7 @@ class OracleFusion(Connector):
         credentials=CREDENTIALS,
         settings=Settings,
         batch_size=100,
+        calls=CALLS,
         rate_per_second=25.0,
         decoders=decoders.DECODERS,
         explain=explain,

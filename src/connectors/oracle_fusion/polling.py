@@ -21,7 +21,7 @@ from connectors.oracle_fusion.resources import Name, Resources
 from connectors.oracle_fusion.settings import Settings
 
 POLLED: Final = 1_000
-"""Most changed rows of a kind that one poll brings; the next one goes on where it stopped."""
+"""After so many changed rows of a kind a poll stops; the next one goes on there."""
 ITEMS, WORK_ORDERS = "items", "work-orders"
 """Names of the decoders, and of what is polled."""
 
@@ -81,11 +81,13 @@ async def poll(
         overlap = timedelta(0) if walk.begun else timedelta(seconds=settings.overlap_seconds)
         last: Walk | None = None
         found: dict[str, Raw] = {}
+        read = 0  # also what comes twice, or a server that repeats a page would be asked for ever
         async with aclosing(_walked(resources, settings, name, walk, overlap, asked[name])) as pages:
             async for going_on, some in pages:
                 last = going_on
                 found |= some
-                if len(found) >= POLLED:
+                read += len(some)
+                if read >= POLLED:
                     break
         raws += found.values()
         begun = walk.begun or now

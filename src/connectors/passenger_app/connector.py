@@ -21,6 +21,7 @@ from connectors.kit.webhooks import verify_hex_sha256
 from connectors.passenger_app import decoders, mapping, webhook, wire
 from connectors.passenger_app.answers import explain
 from connectors.passenger_app.budget import HourlyBudget
+from connectors.passenger_app.calls import CALLS
 from connectors.passenger_app.settings import CREDENTIALS, SCOPE, Settings, settings_of, token_key, token_url
 from unified import queries, records
 from unified.events import Changed, Event
@@ -63,6 +64,7 @@ class PassengerApp(Connector):
         credentials=CREDENTIALS,
         settings=Settings,
         batch_size=PAGE_MAX,
+        calls=CALLS,
         rate_per_second=None,  # the limit is per hour and endpoint: see `requests_per_hour`
         decoders=tuple(decoders.DECODERS),
         explain=explain,

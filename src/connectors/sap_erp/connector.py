@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from connectors.kit.auth import HeaderAuth
+from connectors.kit.calls import ONE, Calls
 from connectors.kit.errors import AuthFailed, BadPayload, VendorError
 from connectors.kit.http import Api
 from connectors.kit.integration import Integration, Origin
@@ -22,6 +23,7 @@ from connectors.sap_erp.bapi.functions import Functions
 from connectors.sap_erp.bapi.reads import BapiReads
 from connectors.sap_erp.bapi.rfc import RfcFunctions
 from connectors.sap_erp.bapi.soap import SoapFunctions
+from connectors.sap_erp.calls import BAPI, ODATA
 from connectors.sap_erp.decoders import decoders
 from connectors.sap_erp.odata_reads import READ_AT, ODataReads
 from connectors.sap_erp.receiving import IdocPackage
@@ -58,6 +60,7 @@ class SapErp(Connector):
         settings=Settings,
         needs_base_url=False,
         batch_size=50,
+        calls=ODATA,
         decoders=decoders(rules_of(Settings())),
         explain=explain,
         ground_truth=(
@@ -143,6 +146,9 @@ class SapErp(Connector):
         if self.api.cookies is not None:
             self.api.cookies.clear()
         self.csrf.forget()
+
+    def calls(self, method: str) -> Calls:
+        return super().calls(method) if self._functions is None else BAPI.get(method, ONE)
 
     async def check(self) -> str:
         return await self._reads.check()

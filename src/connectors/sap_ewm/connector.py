@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeVar
 import msgspec
 
 from connectors.kit.auth import HeaderAuth
+from connectors.kit.calls import Calls
 from connectors.kit.errors import AuthFailed
 from connectors.kit.http import Api
 from connectors.kit.integration import Integration, Origin
@@ -35,6 +36,7 @@ from connectors.kit.odata import (
 from connectors.kit.protocols import Connector, Identity, Polled, Raw
 from connectors.kit.services import Services
 from connectors.sap_ewm import asking, entities, mapping, wire
+from connectors.sap_ewm.calls import CALLS, twice
 from connectors.sap_ewm.decoders import decoders
 from connectors.sap_ewm.deliveries import Deliveries
 from connectors.sap_ewm.explain import explain
@@ -68,6 +70,7 @@ class SapEwm(Connector):
         ),
         settings=Settings,
         batch_size=500,
+        calls=CALLS,
         decoders=decoders(rules_of(Settings())),
         explain=explain,
         ground_truth=(
@@ -132,6 +135,12 @@ class SapEwm(Connector):
         if self.api.cookies is not None:
             self.api.cookies.clear()
         self.csrf.forget()
+
+    def calls(self, method: str) -> Calls:
+        told = super().calls(method)
+        if self.settings.items_by == "filter" and method in ("read_orders", "list_orders"):
+            return twice(told)  # lines of deliveries take calls of their own
+        return told
 
     async def check(self) -> str:
         page = await self._odata.v2(

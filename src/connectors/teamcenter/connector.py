@@ -12,6 +12,7 @@ from connectors.kit.paging import OffsetCursor, blocks
 from connectors.kit.protocols import BomRequest, Connector, Identity, Polled, Raw
 from connectors.kit.services import Services
 from connectors.teamcenter import decoders, mapping, search, soa, wire
+from connectors.teamcenter.calls import CALLS
 from connectors.teamcenter.mapping import BomKey
 from connectors.teamcenter.search import Search
 from connectors.teamcenter.settings import CREDENTIALS, Settings, settings_of
@@ -44,6 +45,7 @@ class Teamcenter(Connector):
         credentials=CREDENTIALS,
         settings=Settings,
         batch_size=500,
+        calls=CALLS,
         rate_per_second=20.0,
         decoders=decoders.DECODERS,
         explain=soa.explain,

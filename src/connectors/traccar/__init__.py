@@ -27,6 +27,7 @@ from connectors.kit.services import Services
 from connectors.kit.sockets import Opened, Target, listen
 from connectors.traccar import decoders, live, mapping, wire
 from connectors.traccar.answers import Access, explain
+from connectors.traccar.calls import CALLS
 from connectors.traccar.fleet import Fleet
 from connectors.traccar.settings import Naming, Settings
 from unified import ids as global_ids
@@ -64,6 +65,7 @@ class Traccar(Connector):
         ),
         settings=Settings,
         batch_size=BATCH,
+        calls=CALLS,
         rate_per_second=20,
         decoders=tuple(decoders.DECODERS),
         explain=explain,

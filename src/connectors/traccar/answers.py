@@ -108,7 +108,7 @@ class SessionAuth(RenewingAuth):
     def through(self, api: Api) -> None:
         """The way to the server; needed before the first log-in."""
         self._api = api
-        self.bind(api.exchange)
+        self.bind(api.exchange_for_log_in)
 
     async def log_in(self, send: Send) -> str:
         assert self._api is not None

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -26,15 +27,19 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from graph.engine.limits import LimitExceeded, Limits, Measures, check, measure
+from graph.engine.overlaps import TooMany, overlaps
 from resolvers.errors import ClientError
 
-__all__ = ["Documents", "Operation", "Prepared", "RequestRefused", "TypeInfo"]
+__all__ = ["Documents", "Operation", "Prepared", "RequestRefused", "TypeInfo", "refusal"]
 
-KEPT = 1_000
+KEPT_CHARACTERS = 262_144
+"""Characters of all documents that are kept; parsed, they take some 90 times as many bytes."""
 LONGEST_KEPT = 32_768
 """Characters of a document that is still kept; a longer one is parsed every time."""
-IN_THREAD = 400
-"""Fields from which on a document is validated in a thread: overlapping fields cost their square."""
+SHORT = 500
+"""Characters up to which a document is prepared at once; a longer one in a thread, so that others go on meanwhile."""
+LONGEST_MESSAGE = 500
+"""Characters of an error's message: some repeat what they do not like."""
 
 
 class RequestRefused(Exception):
@@ -53,6 +58,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     node: Any
     type: OperationType
     measures: Measures
+    priced: dict[Any, Any] = {}
+    """What it costs, by organisation and variables: see `pricing`."""
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +110,13 @@ class Documents:
     def __init__(self, schema: Any, limits: Limits) -> None:
         self._schema, self._limits = schema, limits
         self._kept: OrderedDict[tuple[str, bool], Prepared] = OrderedDict()
+        self._characters = 0
+        # one: two would not be faster, and take twice as much from who waits for other things
+        self._thread = ThreadPoolExecutor(1, "documents")
+
+    def known(self, text: str, *, introspection: bool) -> bool:
+        """Whether it costs nothing to prepare the document."""
+        return (text, introspection) in self._kept
 
     async def prepare(self, text: str, *, introspection: bool) -> Prepared:
         """The document, valid and within the limits. Without `introspection`, names of the schema are not
@@ -112,21 +126,32 @@ class Documents:
         if known is not None:
             self._kept.move_to_end(key)
             return known
+        if len(text) > self._limits.characters:
+            advice = "Send a shorter document; give long texts as variables."
+            limit = self._limits.characters
+            longer = LimitExceeded("CHARACTER_LIMIT", "a number of characters", limit, len(text), advice)
+            raise refusal(longer, "parse")
+        if len(text) <= SHORT:
+            prepared = self._prepared(text, introspection)
+        else:
+            loop = asyncio.get_running_loop()
+            prepared = await loop.run_in_executor(self._thread, self._prepared, text, introspection)
+        if len(text) <= LONGEST_KEPT and key not in self._kept:
+            self._kept[key] = prepared
+            self._characters += len(text)
+            while self._characters > KEPT_CHARACTERS:
+                (oldest, _), _ = self._kept.popitem(last=False)
+                self._characters -= len(oldest)
+        return prepared
+
+    def _prepared(self, text: str, introspection: bool) -> Prepared:
         document = self._parse(text)
         sizes = self._measured(document)
-        if sum(size.fields for size in sizes.values()) > IN_THREAD:
-            errors = await asyncio.to_thread(self._validate, document, introspection)
-        else:
-            errors = self._validate(document, introspection)
+        errors = self._validate(document, introspection)
         if errors:
             coded = [_coded(error, "GRAPHQL_VALIDATION_FAILED") for error in errors]
             raise RequestRefused(coded, "validation", _kind(document))
-        prepared = Prepared(text=text, document=document, operations=_operations(document, sizes))
-        if len(text) <= LONGEST_KEPT:
-            self._kept[key] = prepared
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-        return prepared
+        return Prepared(text=text, document=document, operations=_operations(document, sizes))
 
     def _parse(self, text: str) -> DocumentNode:
         try:
@@ -140,7 +165,7 @@ class Documents:
                     self._limits.tokens + 1,
                     "Send a shorter document; give values as variables.",
                 )
-                raise _refusal(refused, "parse") from None
+                raise refusal(refused, "parse") from None
             raise RequestRefused([_coded(error, "GRAPHQL_PARSE_FAILED")], "parse") from None
         except RecursionError:
             fault = _error("the document is nested too deeply", "GRAPHQL_PARSE_FAILED")
@@ -161,7 +186,13 @@ class Documents:
             try:
                 check(size, self._limits)
             except LimitExceeded as refused:
-                raise _refusal(refused, "limits", _kind(document)) from None
+                raise refusal(refused, "limits", _kind(document)) from None
+        try:
+            overlaps(document, self._limits.overlaps)
+        except TooMany as found:
+            advice = "Select each field once, and merge fragments."
+            many = LimitExceeded("OVERLAP_LIMIT", "a number of overlaps", self._limits.overlaps, found.found, advice)
+            raise refusal(many, "limits", _kind(document)) from None
         return sizes
 
     def _validate(self, document: DocumentNode, introspection: bool) -> list[GraphQLError]:
@@ -189,8 +220,11 @@ def _error(text: str, code: str) -> GraphQLError:
 
 
 def _coded(error: GraphQLError, code: str) -> GraphQLError:
+    message = error.message
+    if len(message) > LONGEST_MESSAGE:
+        message = f"{message[:LONGEST_MESSAGE]} …"
     return GraphQLError(
-        error.message,
+        message,
         nodes=error.nodes,
         source=error.source,
         positions=error.positions,
@@ -199,7 +233,8 @@ def _coded(error: GraphQLError, code: str) -> GraphQLError:
     )
 
 
-def _refusal(error: ClientError, stage: str, kind: str = "unknown") -> RequestRefused:
+def refusal(error: ClientError, stage: str, kind: str = "unknown") -> RequestRefused:
+    """The refusal for an error of ours."""
     return RequestRefused([GraphQLError(error.message, extensions=error.extensions)], stage, kind)
 
 

@@ -1,8 +1,8 @@
 """Runs prepared operations: one context each, a limit on time, errors with codes and without secrets."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from inspect import isawaitable
 from typing import Any
 
@@ -11,16 +11,22 @@ from graphql import ExecutionResult, GraphQLError, OperationType, execute, locat
 from graphql.execution import Executor, create_source_event_stream, execute_subscription_event
 from graphql.pyutils import AwaitableOrValue
 
-from graph.engine.documents import Documents, Operation, Prepared, RequestRefused
+from graph.engine.documents import Documents, Operation, Prepared, RequestRefused, refusal
 from graph.engine.errors import Report, told
 from graph.engine.limits import Limits
 from graph.engine.persisted import PersistedDocuments
+from graph.engine.pricing import Pricing
+from graph.engine.reports import cost_of, explanation_of, plan_of
 from graph.engine.request import GraphQLRequest
 from graph.schema import Schema
 from resolvers.context import Context
-from resolvers.errors import extensions_of
+from resolvers.errors import Forbidden, extensions_of
+from resolvers.tally import Explanation, Tally, counting
 
 __all__ = ["Answer", "Engine", "GraphQLRequest", "OperationType", "RequestRefused"]
+
+EXPLAIN = "explain"
+"""The scope of those who may see which vendor is asked for what."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,39 +60,61 @@ class Engine:
     """Executes requests over the one schema."""
 
     def __init__(
-        self, schema: Schema, limits: Limits, report: Report, persisted: PersistedDocuments | None = None
+        self,
+        schema: Schema,
+        limits: Limits,
+        report: Report,
+        persisted: PersistedDocuments | None = None,
+        *,
+        show_cost: bool = False,
     ) -> None:
+        """`show_cost`: every answer tells its cost, not only those to who asks for it."""
         self.schema, self.limits = schema, limits
+        self._show_cost = show_cost
         self._persisted = persisted or PersistedDocuments()
         self._core = schema._schema
         self._report = report
         self.documents = Documents(self._core, limits)
+        self._pricing = Pricing(self._core, limits)
+
+    def known(self, request: GraphQLRequest, context: Context) -> bool:
+        """Whether it costs next to nothing to prepare the request."""
+        text = self._persisted.peek(request)
+        return text is None or self.documents.known(text, introspection=context.introspection)
 
     async def prepare(self, request: GraphQLRequest, context: Context) -> tuple[Prepared, Operation]:
         """The operation that a request means. Raises `RequestRefused`."""
+        if (request.explain or request.dry) and EXPLAIN not in context.principal.scopes:
+            raise refusal(Forbidden(f"the caller lacks the scope `{EXPLAIN}`"), "forbidden")
         text = self._persisted.text(request)
         prepared = await self.documents.prepare(text, introspection=context.introspection)
         self._persisted.proved(request, text)
-        return prepared, prepared.operation(request.operation_name)
+        operation = prepared.operation(request.operation_name)
+        self._pricing.price(prepared, operation, request.variables, context.sources)
+        return prepared, operation
 
     async def run(self, request: GraphQLRequest, prepared: Prepared, operation: Operation, context: Context) -> Answer:
         """Executes a query or a mutation to its end or its limit of time."""
-        running = execute(
-            self._core,
-            prepared.document,
-            context_value=context,
-            variable_values=request.variables,
-            operation_name=operation.name,
-            middleware=None if context.tracing is None else context.tracing.middleware,
-            hide_suggestions=not context.introspection,
-        )
-        return await self._finished(running, context)
+        if request.dry:
+            return self._planned(request, prepared, operation, context)
+        tally = self._tally(request, context)
+        with counting(tally):
+            running = execute(
+                self._core,
+                prepared.document,
+                context_value=context,
+                variable_values=request.variables,
+                operation_name=operation.name,
+                middleware=None if context.tracing is None else context.tracing.middleware,
+                hide_suggestions=not context.introspection,
+            )
+            return await self._finished(running, request, prepared, operation, context, tally)
 
     async def stream(
         self, request: GraphQLRequest, prepared: Prepared, operation: Operation, context: Context
     ) -> AsyncGenerator[Answer, None]:
         """The answers of a subscription, or the one answer of any other operation."""
-        if operation.type is not OperationType.SUBSCRIPTION:
+        if operation.type is not OperationType.SUBSCRIPTION or request.dry:
             yield await self.run(request, prepared, operation, context)
             return
         executor = Executor.build(
@@ -98,31 +126,49 @@ class Engine:
             hide_suggestions=not context.introspection,
         )
         if isinstance(executor, list):
-            yield self._answer(ExecutionResult(None, executor), context)
+            yield self._answer(ExecutionResult(None, executor), context, None)
             return
         opened = create_source_event_stream(executor)
-        source = await opened if isawaitable(opened) else opened
+        source: Any = await opened if isawaitable(opened) else opened
         if isinstance(source, ExecutionResult):
-            yield self._answer(source, context)
+            yield self._answer(source, context, None)
             return
         try:
-            async with aclosing(source) as events:  # type: ignore[type-var]
-                async for event in events:
-                    running = execute_subscription_event(executor.build_per_event_executor(event))
-                    yield await self._finished(running, context)
+            async with aclosing(source) as events:
+                while True:
+                    tally = self._tally(request, context)
+                    with counting(tally):
+                        try:
+                            event = await anext(events)
+                        except StopAsyncIteration:
+                            return
+                        running = execute_subscription_event(executor.build_per_event_executor(event))
+                        answer = await self._finished(running, request, prepared, operation, context, tally)
+                    yield answer
         except Exception as fault:  # noqa: BLE001 - the source of the events failed: told as a field's failure is
             yield Answer(errors=[self._broken(fault, operation)], executed=False)
 
-    async def _finished(self, running: AwaitableOrValue[ExecutionResult], context: Context) -> Answer:
+    async def _finished(
+        self,
+        running: AwaitableOrValue[ExecutionResult],
+        request: GraphQLRequest,
+        prepared: Prepared,
+        operation: Operation,
+        context: Context,
+        tally: Tally,
+    ) -> Answer:
         """The answer, once it is there or its time is over."""
+        result: ExecutionResult | None = None
         if isinstance(running, ExecutionResult):
-            return self._answer(running, context)
-        try:
-            async with asyncio.timeout(self.limits.seconds):
-                result = await running
-        except TimeoutError:
-            return Answer(errors=[self._too_long()], data=None)
-        return self._answer(result, context)
+            result = running
+        else:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.limits.seconds):
+                    result = await running
+        reports = self._reports(request, prepared, operation, context, tally)
+        if result is None:
+            return Answer(errors=[self._too_long()], data=None, extensions=reports)
+        return self._answer(result, context, reports)
 
     def _broken(self, fault: Exception, operation: Operation) -> GraphQLError:
         """What a client is told of a source that fails, at the field that streams."""
@@ -130,20 +176,47 @@ class Engine:
         name = getattr(getattr(field, "alias", None) or getattr(field, "name", None), "value", None)
         return told(located_error(fault, [field], None if name is None else [name]), self._report)
 
+    def _tally(self, request: GraphQLRequest, context: Context) -> Tally:
+        context.explains = request.explain
+        return Explanation(self.limits.vendor_calls) if request.explain else Tally(self.limits.vendor_calls)
+
+    def _reports(
+        self,
+        request: GraphQLRequest,
+        prepared: Prepared,
+        operation: Operation,
+        context: Context,
+        tally: Tally | None,
+    ) -> dict[str, Any] | None:
+        """The extensions of an answer, for who asks for them."""
+        found: dict[str, Any] = {}
+        if request.cost or self._show_cost:
+            price = self._pricing.price(prepared, operation, request.variables, context.sources)
+            found["cost"] = cost_of(price, self.limits, tally)
+        if isinstance(tally, Explanation):
+            found["explain"] = explanation_of(tally)
+        return found or None
+
+    def _planned(self, request: GraphQLRequest, prepared: Prepared, operation: Operation, context: Context) -> Answer:
+        """What the operation would ask."""
+        plan, left = self._pricing.plan(prepared, operation, request.variables, context.sources)
+        reports = self._reports(request, prepared, operation, context, None) or {}
+        return Answer(extensions={**reports, "explain": plan_of(plan, left)})
+
     def _too_long(self) -> GraphQLError:
         return GraphQLError(
             f"the operation took longer than {self.limits.seconds:g} s and was stopped; ask for less at once",
             extensions={"code": "TIME_LIMIT", "limit": self.limits.seconds},
         )
 
-    def _answer(self, result: ExecutionResult, context: Context) -> Answer:
+    def _answer(self, result: ExecutionResult, context: Context, extensions: dict[str, Any] | None) -> Answer:
         raw = result.errors or ()
         errors = [told(error, self._report) for error in raw]
         shown = {(error.message, (error.extensions or {}).get("integration")) for error in errors}
         for problem in context.problems:
-            extensions = extensions_of(problem.error)
-            if (problem.error.message, extensions.get("integration")) not in shown:
-                errors.append(GraphQLError(problem.error.message, path=problem.path, extensions=extensions))
+            facts = extensions_of(problem.error)
+            if (problem.error.message, facts.get("integration")) not in shown:
+                errors.append(GraphQLError(problem.error.message, path=problem.path, extensions=facts))
         if len(errors) > self.limits.errors:
             left = len(errors) - self.limits.errors
             errors = errors[: self.limits.errors]
@@ -153,15 +226,7 @@ class Engine:
         return Answer(
             data=result.data,
             errors=errors or None,
-            extensions=_extensions(context),
+            extensions=extensions,
             executed=executed,
             stage="execution" if executed else "variables",
         )
-
-
-def _extensions(context: Context) -> dict[str, Any] | None:
-    found: dict[str, Any] = {}
-    for add in getattr(context, "reports", ()):
-        told_by: Callable[[], dict[str, Any]] = add
-        found |= told_by()
-    return found or None

@@ -37,6 +37,8 @@ class LimitExceeded(ClientError):
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Each protects from one way to make the server work without bound."""
 
+    characters: int = 100_000
+    """Characters of a document: comments and texts cost time without being tokens."""
     tokens: int = 4_000
     """Lexical tokens of a document: what parsing costs."""
     depth: int = 16
@@ -48,6 +50,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Fields of the root: each is a fan-out of its own."""
     fields: int = 1_500
     """Fields after fragments: what validation and execution cost."""
+    overlaps: int = 10_000
+    """Pairs of fields, or of fragments, at the same place of the answer: validation compares each with each."""
     errors: int = 50
     """Errors in one answer; the rest is counted."""
     seconds: float = 30.0
@@ -55,10 +59,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     operations_per_caller: int = 50
     """Operations of one caller that run at once; subscriptions not counted."""
     subscriptions_per_socket: int = 100
+    subscriptions_per_caller: int = 200
+    """Subscriptions of one caller that are open at once, on whatever connections."""
     batch: int = 10
     """Operations in one HTTP request."""
     representations: int = 1_000
     """Representations in `_entities`."""
+    cost: int = 150_000
+    """Objects that an answer may have and fields that are used for it, weighted: what memory and time it takes."""
+    vendor_calls: int = 5_000
+    """Calls that an operation can make to vendors: what it takes of their limits, and of those who share them."""
 
 
 class Measures(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,8 @@ from graph.engine.request import GraphQLRequest
 
 _HEX = re.compile(r"^[0-9a-f]{64}$")
 KEPT_CHARACTERS = 4 << 20
+OVERHEAD = 300
+"""Characters that an automatic document counts for beside its text: many small ones take memory, too."""
 LONGEST_ID = 300
 
 
@@ -53,16 +55,23 @@ class PersistedDocuments:
             raise _refused("the request has no `query`", "BAD_REQUEST", "request")
         return self._allowed(request.query)
 
+    def peek(self, request: GraphQLRequest) -> str | None:
+        """The document that a request will mean; null where it will be refused."""
+        try:
+            return self.text(request)
+        except RequestRefused:
+            return None
+
     def proved(self, request: GraphQLRequest, text: str) -> None:
         """The document is valid: an automatic one is kept from now on."""
         digest = self._digest(request)
         if digest is None or not self._automatic or request.query is None or digest in self._known:
             return
         self._known[digest] = text
-        self._characters += len(text)
+        self._characters += len(text) + OVERHEAD
         while self._characters > KEPT_CHARACTERS:
             _, oldest = self._known.popitem(last=False)
-            self._characters -= len(oldest)
+            self._characters -= len(oldest) + OVERHEAD
 
     def _by_id(self, given: str) -> str:
         found = self._trusted.get(given) if len(given) <= LONGEST_ID else None

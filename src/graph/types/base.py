@@ -46,6 +46,7 @@ class Sourced(Node):
         same_key,
         "The same thing in other systems, as the crosswalk knows it; empty where it knows none. Nothing is merged: "
         "each source's object stays its own.",
+        size=3,
     )
 
 
@@ -89,5 +90,5 @@ class Connection(Generic[T]):
     edges: list[Edge[T]] = plain("The rows, each with its cursor.")
     nodes: list[T] = plain("The rows without cursors.")
     page_info: PageInfo = plain("Where the page stands.")
-    sources: list[SourceReport] = plain("How each integration answered: look here when rows are missing.")
+    sources: list[SourceReport] = plain("How each integration answered: look here when rows are missing.", size=10)
     total_count: int | None = plain("Rows in the whole list; null where a source cannot count them.")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
-from graph.fields import accepts, by_id, joined, joined_many, plain
+from graph.fields import accepts, by_id, joined, joined_many, plain, priced
 from graph.types.base import Sourced
 from graph.types.values import NamedText, Position, named_texts
 from resolvers.loaders import Number
@@ -88,7 +88,7 @@ class EquipmentAsset:
     serial_number: str | None = plain("What its maker stamped on it.")
     updated_at: datetime | None = plain("When the machine last reported on it.")
     details: list[NamedText] = strawberry.field(
-        resolver=named_texts("details"), description="What else the machine tells of it."
+        resolver=named_texts("details"), description="What else the machine tells of it.", directives=priced(size=10)
     )
 
 
@@ -106,20 +106,23 @@ class Equipment(Sourced):
     operation: str | None = plain("What it does just now, in its own words (program and line).")
     position: Position | None = plain("Where a mobile machine was; null for one that stands.")
     meters: MachineMeters | None = plain("Meters of a mobile machine.")
-    faults: list[EquipmentFault] = plain("Faults and conditions that are active now.")
-    assets: list[EquipmentAsset] = plain("Tools and other things that it reports on.")
+    faults: list[EquipmentFault] = plain("Faults and conditions that are active now.", size=5)
+    assets: list[EquipmentAsset] = plain("Tools and other things that it reports on.", size=10)
     job: Job | None = plain("What it works on; null when it has none.")
-    sensors: list[SensorReading] = plain("Its sensors and their last values.")
+    sensors: list[SensorReading] = plain("Its sensors and their last values.", size=20)
     maintenance_alerts: list[Annotated["MaintenanceAlert", strawberry.lazy("graph.types.production")]] | None = (
         joined_many(
-            "alerts_of_equipment", _place, "What it reported for maintenance in the last 14 days, newest first."
+            "alerts_of_equipment",
+            _place,
+            "What it reported for maintenance in the last 14 days, newest first.",
+            size=20,
         )
     )
     haul_cycles: list[Annotated["HaulCycle", strawberry.lazy("graph.types.production")]] | None = joined_many(
-        "cycles_of_equipment", _name, "Its last haul cycles as a truck, newest first, at most 100."
+        "cycles_of_equipment", _name, "Its last haul cycles as a truck, newest first, at most 100.", size=100
     )
     delays: list[Annotated["EquipmentDelay", strawberry.lazy("graph.types.production")]] | None = joined_many(
-        "delays_of_equipment", _name, "Its last delays, newest first, at most 100."
+        "delays_of_equipment", _name, "Its last delays, newest first, at most 100.", size=100
     )
 
     is_type_of = accepts(records.Equipment)

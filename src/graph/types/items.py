@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
+from graph.asks import Step, asking
 from graph.fields import accepts, by_id, computed, joined, joined_many, load, plain
 from graph.info import Info
 from graph.types.base import Sourced
@@ -45,24 +46,33 @@ class Item(Sourced):
         "inventory",
         lambda item: Number(item.source.integration, item.number),
         "Stock in every warehouse system; one that fails costs its own rows.",
+        size=10,
     )
     orders: list[Annotated["Order", strawberry.lazy("graph.types.orders")]] | None = joined_many(
         "orders_of_item",
         lambda item: Number(item.source.integration, item.number),
         "Open orders with a line of it, at most 1,000 orders per source searched.",
+        size=10,
+        weight=3,
     )
     made_on: list[Annotated["Equipment", strawberry.lazy("graph.types.equipment")]] | None = joined_many(
         "equipment_of_item",
         lambda item: Number(item.source.integration, item.number),
         "Machines whose present job makes it.",
+        size=3,
+        weight=3,
     )
     work_orders: list[Annotated["WorkOrder", strawberry.lazy("graph.types.production")]] | None = joined_many(
         "work_orders_of_item",
         lambda item: Number(item.source.integration, item.number),
         "Work orders that make it and are not closed.",
+        size=5,
     )
 
-    @computed("Its structure, exploded; null when it has none, or when its system fails: then `errors` says so.")
+    @computed(
+        "Its structure, exploded; null when it has none, or when its system fails: then `errors` says so.", weight=5
+    )
+    @asking(Step("structures"))
     async def bom(
         self,
         info: Info,
@@ -77,7 +87,12 @@ class Item(Sourced):
         found: Any = await load(info, "structures", wanted)
         return found  # type: ignore[no-any-return]
 
-    @computed("Items that use it, nearest first. Null when the system that could tell fails; `errors` says why.")
+    @computed(
+        "Items that use it, nearest first. Null when the system that could tell fails; `errors` says why.",
+        size=20,
+        weight=5,
+    )
+    @asking(Step("where_used"))
     async def where_used(
         self,
         info: Info,
@@ -128,7 +143,7 @@ class Bom(Sourced):
     revision: str | None = plain("Revision of the top.")
     view: str | None = plain("BOM view.")
     revision_rule: str | None = plain("Revision rule that chose the revisions.")
-    lines: list[BomLine] = plain("All levels, depth first, by find number.")
+    lines: list[BomLine] = plain("All levels, depth first, by find number.", size=40)
     truncated: bool = plain("Whether `maxLevels` cut the structure.")
     item: Item | None = joined(
         "items", lambda bom: Number(bom.source.integration, bom.item_number), "The item whose structure it is."

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
+from graph.asks import Step, asking
 from graph.fields import accepts, by_id, computed, joined, joined_many, load_all, plain
 from graph.info import Info
 from graph.types.base import Sourced
@@ -16,6 +17,10 @@ from unified.records import Kind
 
 if TYPE_CHECKING:
     from graph.types.vehicles import Vehicle
+
+
+UNITS = 30
+"""How many units and other objects a mission is assumed to have."""
 
 
 @strawberry.federation.type(description="A file that belongs to a mission.", shareable=True)
@@ -49,10 +54,13 @@ class Mission(Sourced):
     expires_at: datetime | None = plain("When it ends by itself; null = never.")
     password_protected: bool = plain("Whether a password is needed to see its contents.")
     unit_uids: list[str] = plain("Uids of its units and other map objects.")
-    documents: list[MissionDocument] = plain("Its files.")
-    changes: list[MissionChange] = plain("What happened to it, newest last, as far as the server tells.")
+    documents: list[MissionDocument] = plain("Its files.", size=10)
+    changes: list[MissionChange] = plain("What happened to it, newest last, as far as the server tells.", size=50)
 
-    @computed("Its units, with live positions; map objects that are no units are left out. Null when they fail.")
+    @computed(
+        "Its units, with live positions; map objects that are no units are left out. Null when they fail.", size=UNITS
+    )
+    @asking(Step("records", keys=UNITS, kind=Kind.UNIT))
     async def units(self, info: Info) -> list[Annotated["Unit", strawberry.lazy("graph.types.missions")]] | None:
         mission: records.Mission = self  # type: ignore[assignment]
         at = mission.source.integration
@@ -78,7 +86,10 @@ class Unit(Sourced):
     remarks: str | None = plain("Free text.")
     stale_at: datetime | None = plain("After this moment it counts as offline.")
     missions: list[Mission] | None = joined_many(
-        "missions_of_unit", lambda unit: Number(unit.source.integration, unit.uid), "Missions that it takes part in."
+        "missions_of_unit",
+        lambda unit: Number(unit.source.integration, unit.uid),
+        "Missions that it takes part in.",
+        size=5,
     )
     vehicle: Annotated["Vehicle", strawberry.lazy("graph.types.vehicles")] | None = joined(
         "vehicles",

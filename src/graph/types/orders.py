@@ -56,11 +56,15 @@ class Order(Sourced):
     ship_to: str | None = plain("Number of who receives the goods, where it is not `partner`.")
     total: Money | None = plain("Net value of the whole order.")
     requested_on: date | None = plain("Day that the customer asked for.")
+    ordered_on: date | None = plain("Day of the document: when the order was given.")
+    created_on: date | None = plain(
+        "Day on which it was made in its system, where that keeps no time; see `createdAt`."
+    )
     picking: records.Progress | None = plain("How far picking is.")
     goods_movement: records.Progress | None = plain("How far goods issue or receipt is.")
     planned_at: datetime | None = plain("When it should leave or arrive.")
     created_at: datetime | None = plain("When it was created.")
-    lines: list[OrderLine] = plain("Its lines, by line number.")
+    lines: list[OrderLine] = plain("Its lines, by line number.", size=10)
     vehicle: Annotated["Vehicle", strawberry.lazy("graph.types.vehicles")] | None = joined(
         "vehicles",
         lambda order: Number(order.source.integration, order.vehicle_plate) if order.vehicle_plate else None,
@@ -70,11 +74,13 @@ class Order(Sourced):
         "tasks_of_order",
         lambda order: Number(order.source.integration, order.number),
         "Warehouse tasks that serve it.",
+        size=20,
     )
     shipments: list[Annotated["Shipment", strawberry.lazy("graph.types.shipments")]] | None = joined_many(
         "shipments_of_order",
         lambda order: Number(order.source.integration, order.number),
         "Shipments of the same system that fulfil it.",
+        size=3,
     )
     fulfils: Annotated["Order", strawberry.lazy("graph.types.orders")] | None = joined(
         "commercial_orders",
@@ -102,6 +108,7 @@ class WarehouseOrder(Sourced):
         "tasks_of_warehouse_order",
         lambda order: InWarehouse(order.source.integration, order.warehouse, order.number, order.source.external_id),
         "Its tasks.",
+        size=20,
     )
 
     is_type_of = accepts(records.WarehouseOrder)
@@ -168,6 +175,7 @@ class Location(Sourced):
         "balances_of_location",
         lambda place: InWarehouse(place.source.integration, place.warehouse, place.code) if place.warehouse else None,
         "What lies there.",
+        size=10,
     )
 
     is_type_of = accepts(records.Location)

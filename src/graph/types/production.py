@@ -68,8 +68,8 @@ class WorkOrder(Sourced):
     released_at: datetime | None = plain("When it was released to the floor.")
     started_at: datetime | None = plain("When work began.")
     completed_at: datetime | None = plain("When it was completed.")
-    operations: list[WorkOrderOperation] = plain("Its steps, by sequence.")
-    materials: list[WorkOrderMaterial] = plain("What it consumes, by operation.")
+    operations: list[WorkOrderOperation] = plain("Its steps, by sequence.", size=10)
+    materials: list[WorkOrderMaterial] = plain("What it consumes, by operation.", size=20)
     item: Annotated["Item", strawberry.lazy("graph.types.items")] | None = joined(
         "items",
         lambda order: Number(order.source.integration, order.item_number) if order.item_number else None,
@@ -79,6 +79,8 @@ class WorkOrder(Sourced):
         "equipment_of_item",
         lambda order: Number(order.source.integration, order.item_number) if order.item_number else None,
         "Machines whose present job makes its item.",
+        size=3,
+        weight=3,
     )
 
     is_type_of = accepts(records.WorkOrder)
@@ -125,7 +127,7 @@ class ProductionRecord(Sourced):
     idle_hours: float | None = plain("Hours with the engine idling.")
     fuel_used_litres: float | None = plain("Fuel burnt, litres.")
     equipment: Annotated["Equipment", strawberry.lazy("graph.types.equipment")] | None = joined(
-        "records", _machine, "The machine."
+        "records", _machine, "The machine.", Kind.EQUIPMENT
     )
 
     is_type_of = accepts(records.ProductionRecord)
@@ -140,7 +142,7 @@ class MaintenanceAlert(Sourced):
     component: str | None = plain("Which part or control unit reports it.")
     occurred_at: datetime = plain("When it was reported.")
     equipment: Annotated["Equipment", strawberry.lazy("graph.types.equipment")] | None = joined(
-        "records", _machine, "The machine."
+        "records", _machine, "The machine.", Kind.EQUIPMENT
     )
 
     is_type_of = accepts(records.MaintenanceAlert)

@@ -61,7 +61,7 @@ class Shipment(Sourced):
     gross_mass_kg: Decimal | None = plain("Mass with packaging, kilograms.")
     net_mass_kg: Decimal | None = plain("Mass of the goods, kilograms.")
     handling_units: list[str] = plain("Handling units (SSCC, 20 digits) that it is packed in.")
-    lines: list[ShipmentLine] = plain("Its lines, by line number.")
+    lines: list[ShipmentLine] = plain("Its lines, by line number.", size=10)
     vehicle: Annotated["Vehicle", strawberry.lazy("graph.types.vehicles")] | None = joined(
         "vehicles",
         lambda shipment: (
@@ -73,6 +73,7 @@ class Shipment(Sourced):
         "deliveries_of_shipment",
         lambda shipment: Number(shipment.source.integration, shipment.number),
         "What the warehouse systems know under the same number: the deliveries that they work through.",
+        size=2,
     )
 
     is_type_of = accepts(records.Shipment)

@@ -39,6 +39,7 @@ class Position:
     heading_deg: float | None = plain("Direction of movement, degrees clockwise from north, 0 to 360.")
     recorded_at: datetime = plain("Time of the fix at the device.")
     received_at: datetime | None = plain("When the vendor's server received it.")
+    satellites: int | None = plain("Satellites that the fix was made of; null where unknown.")
     stale: bool = plain("True when the fix was copied from an earlier one, or the vendor calls it invalid.")
 
 

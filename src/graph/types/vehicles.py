@@ -5,6 +5,7 @@ from typing import Annotated
 
 import strawberry
 
+from graph.asks import Step, asking
 from graph.fields import PERSONAL, accepts, by_id, computed, joined, joined_many, load, load_all, personal, plain
 from graph.info import Info
 from graph.scalars import GeoJSON
@@ -16,6 +17,9 @@ from resolvers.loaders import Number
 from unified import records
 from unified.ids import GlobalId
 from unified.records import Kind
+
+UNITS, GEOFENCES = 2, 5
+"""How many units a vehicle is assumed to be, and in how many geofences."""
 
 
 def _number(vehicle: records.Vehicle) -> Number | None:
@@ -34,6 +38,8 @@ class Geofence(Sourced):
         "vehicles_of_geofence",
         lambda fence: Number(fence.source.integration, fence.source.external_id),
         "Vehicles of the same system that are in it now, as that system judges.",
+        size=20,
+        weight=3,
     )
 
     is_type_of = accepts(records.Geofence)
@@ -55,17 +61,23 @@ class Vehicle(Sourced):
     fuel_litres: float | None = plain("Fuel in the tank, litres.")
     fuel_percent: float | None = plain("Fuel in the tank, percent.")
     battery_percent: float | None = plain("Battery of the tracker or the vehicle, percent.")
+    gsm_level: int | None = plain("Strength of its tracker's mobile network, in the vendor's steps.")
     supply_volts: float | None = plain("Supply voltage, volts.")
     odometer_km: float | None = plain("Distance driven in its life, kilometres.")
     engine_hours: float | None = plain("Running time of its engine, hours.")
     alarms: list[str] = plain("Alarms that its last report carried, in the vendor's words.")
-    orders: list[Order] | None = joined_many("orders_of_vehicle", _number, "Open orders that it carries.")
-    bookings: list[Annotated["Booking", strawberry.lazy("graph.types.vehicles")]] | None = joined_many(
-        "bookings_of_vehicle", _number, "Active bookings that it serves."
+    orders: list[Order] | None = joined_many(
+        "orders_of_vehicle", _number, "Open orders that it carries.", size=5, weight=3
     )
-    units: list[Unit] | None = joined_many("units_of_vehicle", _number, "Units that it is on the command system's map.")
+    bookings: list[Annotated["Booking", strawberry.lazy("graph.types.vehicles")]] | None = joined_many(
+        "bookings_of_vehicle", _number, "Active bookings that it serves.", size=3, weight=3
+    )
+    units: list[Unit] | None = joined_many(
+        "units_of_vehicle", _number, "Units that it is on the command system's map.", size=UNITS
+    )
 
-    @computed("Missions that it serves as a unit; null when the systems that may know fail.")
+    @computed("Missions that it serves as a unit; null when the systems that may know fail.", size=5, weight=3)
+    @asking(Step("units_of_vehicle", keys=UNITS), Step("missions_of_unit", keys=UNITS))
     async def missions(self, info: Info) -> list[Mission] | None:
         number = _number(self)  # type: ignore[arg-type]
         units = await load(info, "units_of_vehicle", number) if number is not None else []
@@ -74,7 +86,8 @@ class Vehicle(Sourced):
         found = await load_all(info, "missions_of_unit", [Number(each.source.integration, each.uid) for each in units])
         return None if found is None else list({each.id: each for group in found for each in group}.values())
 
-    @computed("Geofences that it is in, as its system judges; null when that fails.")
+    @computed("Geofences that it is in, as its system judges; null when that fails.", size=GEOFENCES)
+    @asking(Step("records", keys=GEOFENCES, kind=Kind.GEOFENCE))
     async def geofences(self, info: Info) -> list[Geofence] | None:
         vehicle: records.Vehicle = self  # type: ignore[assignment]
         at = vehicle.source.integration

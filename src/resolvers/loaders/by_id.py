@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from connectors.kit.protocols import LISTINGS, can_read
+from connectors.kit.protocols import LISTINGS
 from resolvers.context import Context
 from resolvers.loaders.loader import Found, Loads, at_home
 from unified import ids
@@ -14,6 +14,10 @@ WHOLE = frozenset({Kind.ITEM, Kind.VEHICLE, Kind.UNIT, Kind.EQUIPMENT, Kind.GEOF
 """Kinds whose rows in a list say all that a read by id does: what a list of this operation showed is not read again."""
 
 _KINDS = {kind.value: kind for kind in Kind}
+
+
+def _method(key: GlobalId) -> str:
+    return LISTINGS[_KINDS[key.kind]].read_method
 
 
 class ById:
@@ -37,15 +41,13 @@ class ById:
 
         async def read(connector: Any, block: Sequence[GlobalId]) -> list[tuple[GlobalId, Record]]:
             kind = _KINDS[block[0].kind]
-            if not can_read(connector, kind):
-                return []
-            rows = await getattr(connector, LISTINGS[kind].read_method)([key.external_id for key in block])
+            rows = await getattr(connector, _method(block[0]))([key.external_id for key in block])
             for row in rows:
                 self.sources.crosswalk.meet(row)
             return [(GlobalId(kind.value, row.source.integration, row.source.external_id), row) for row in rows]
 
         rest = [key for key in keys if key not in found]
-        found.update(await at_home(self.sources, rest, "manifest", read, apart=lambda key: key.kind))
+        found.update(await at_home(self.sources, rest, _method, read, apart=lambda key: key.kind))
         return found
 
     def _shown(self, keys: Iterable[GlobalId]) -> dict[GlobalId, Record]:

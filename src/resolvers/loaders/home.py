@@ -7,7 +7,7 @@ from typing import Any
 from connectors.kit.errors import BatchTooLarge
 from connectors.kit.protocols import LISTINGS
 from resolvers.loaders.keys import InWarehouse, Number
-from resolvers.loaders.loader import NAMED, Found, Loads, at_home, collect, first, many
+from resolvers.loaders.loader import NAMED, Found, Home, Loads, at_home, collect, first, many
 from resolvers.sources import Sources
 from unified import queries, records
 from unified.keys import equipment_key, order_key
@@ -29,13 +29,14 @@ def _belonging(
     *,
     of_key: Callable[[Any], Hashable],
     of_row: Callable[[Any], Iterable[Hashable]],
-    apart: Callable[[Any], Hashable] = lambda key: None,
+    apart: Callable[[Any], Hashable] | None = None,
     newest: Callable[[Any], Any] | None = None,
     size: int | None = None,
+    given: Iterable[str] = (),
 ) -> Callable[[Any, list[Any]], Awaitable[Found[Any, list[Any]]]]:
     """A batch over rows of the key's own integration; `of_row` gives what its keys are told by.
 
-    With `newest`: the last 100 by it.
+    With `newest`: the last 100 by it. `given`: the fields of the filter that name the keys.
     """
 
     async def batch(self: "AtHome", keys: list[Any]) -> Found[Any, list[Any]]:
@@ -50,8 +51,9 @@ def _belonging(
                     del mine[NEWEST:]
             return [(key, rows.get(of_key(key), [])) for key in block]
 
-        return await at_home(self.sources, keys, method, read, apart=apart, size=size)
+        return await at_home(self.sources, keys, method, read, apart=apart or (lambda key: None), size=size)
 
+    batch.home = Home(method, frozenset(given), size, apart is not None)  # type: ignore[attr-defined]
     return batch
 
 
@@ -66,7 +68,9 @@ def _listed(kind: Kind, where: Callable[[Sequence[Any]], Filter], **told: Any) -
             raise BatchTooLarge(f"{key}: {len(keys)} keys of {kind.value} have more than {MOST} rows", integration=key)
         return rows
 
-    return _belonging(method, call, size=NAMED, **told)
+    sample = where(())
+    given = [name for name in sample.__struct_fields__ if getattr(sample, name) is not None]
+    return _belonging(method, call, size=NAMED, given=given, **told)
 
 
 def _single(batch: Callable[[Any, list[Any]], Awaitable[Found[Any, list[Any]]]]) -> Loads[Any, Any]:
@@ -75,6 +79,7 @@ def _single(batch: Callable[[Any, list[Any]], Awaitable[Found[Any, list[Any]]]])
     async def one(self: Any, keys: list[Any]) -> Found[Any, Any]:
         return first(await batch(self, keys))
 
+    one.home = batch.home  # type: ignore[attr-defined]
     return Loads(one)
 
 

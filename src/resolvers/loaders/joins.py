@@ -143,7 +143,12 @@ class Loaders(ById, AtHome):
         wanted = self._by_key(Subject.ITEM, keys)
         asked = await asyncio.gather(
             *(
-                ask(handle, lambda connector, block=block: getattr(connector, method)(block))  # type: ignore[misc]
+                ask(
+                    handle,
+                    lambda connector, block=block: getattr(connector, method)(block),  # type: ignore[misc]
+                    method=method,
+                    keys=block,
+                )
                 for handle in self.sources.having(method)
                 for block in blocks(
                     [self._spelling(Subject.ITEM, key, handle, numbers) for key, numbers in wanted.items()],
@@ -169,7 +174,9 @@ class Loaders(ById, AtHome):
 
         async def search(scan: Scan, handle: Handle) -> Asked[list[Any]]:
             method, query = LISTINGS[scan.kind].list_method, ListQuery(filter=scan.filter, limit=PAGE)
-            asked = await ask(handle, lambda connector: collect(getattr(connector, method), query, SCANNED))
+            asked = await ask(
+                handle, lambda connector: collect(getattr(connector, method), query, SCANNED), method=method
+            )
             if asked.value is None:
                 return Asked(handle, error=asked.error)
             rows, more = asked.value
@@ -278,7 +285,12 @@ class Loaders(ById, AtHome):
         async def read(handle: Handle, numbers: Sequence[str]) -> Asked[list[records.Order]]:
             wanted = queries.OrderFilter(order_kinds=kinds, numbers=tuple(numbers))
             query = ListQuery(filter=wanted, limit=PAGE)
-            asked = await ask(handle, lambda connector: collect(connector.list_orders, query, MOST))
+            asked = await ask(
+                handle,
+                lambda connector: collect(connector.list_orders, query, MOST),
+                method="list_orders",
+                keys=numbers,
+            )
             return Asked(handle, asked.value[0] if asked.value is not None else None, asked.error)
 
         homes = {key.integration for key in keys}

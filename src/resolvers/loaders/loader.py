@@ -10,13 +10,14 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from contextlib import aclosing
 from functools import partial
 from operator import attrgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from aiodataloader import DataLoader
 
 from connectors.kit.errors import ConnectorError, NotFound
 from connectors.kit.paging import blocks, pages
 from resolvers.sources import Asked, Handle, Sources, ask
+from resolvers.tally import Explanation, Needed, already, current_tally
 from unified.queries import ListQuery
 
 K = TypeVar("K", bound=Hashable)
@@ -25,6 +26,18 @@ T = TypeVar("T")
 
 NAMED = 50
 """Values that a filter names at once: they travel in one URL."""
+
+
+class Home(NamedTuple):
+    """How a loader asks the integration that its keys belong to, for those who tell its calls before."""
+
+    method: str
+    given: frozenset[str] = frozenset()
+    """Of a list: the filter's fields that name the keys."""
+    size: int | None = None
+    """Keys in one block; null: the vendor's batch size."""
+    apart: bool = False
+    """Whether some of the keys are never asked together."""
 
 
 class Found(dict[K, V | Exception], Generic[K, V]):
@@ -61,18 +74,45 @@ class Loader(DataLoader[Any, Any], Generic[K, V]):
         return await settled(self.load(key) for key in keys)
 
 
+class ExplainedLoader(Loader[K, V]):
+    """Tells an explanation for which fields it asks."""
+
+    def __init__(
+        self, batch: Callable[[list[K]], Awaitable[Found[K, V]]], default: Any, explanation: Explanation
+    ) -> None:
+        super().__init__(batch, default)
+        self._explanation, self._needed = explanation, Needed()
+
+    def load(self, key: K) -> Any:
+        if key in self._cache:
+            already(self._explanation)
+        else:
+            self._needed.note(key)
+        return super().load(key)
+
+    async def batch_load_fn(self, keys: list[K]) -> list[Any]:
+        with self._needed.batch():
+            return await super().batch_load_fn(keys)
+
+
 class Loads(Generic[K, V]):
     """Turns a batch method into the loader of its name, made on first use."""
 
     def __init__(self, batch: Callable[[Any, list[K]], Awaitable[Found[K, V]]], default: Any = None) -> None:
         self._batch, self._default = batch, default
+        self.home: Home | None = getattr(batch, "home", None)
         self.__doc__ = batch.__doc__
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
     def __get__(self, loaders: Any, owner: type | None = None) -> Loader[K, V]:
-        made: Loader[K, V] = Loader(partial(self._batch, loaders), self._default)
+        batch, tally = partial(self._batch, loaders), current_tally.get()
+        made: Loader[K, V]
+        if isinstance(tally, Explanation):
+            made = ExplainedLoader(batch, self._default, tally)
+        else:
+            made = Loader(batch, self._default)
         loaders.__dict__[self._name] = made
         return made
 
@@ -90,7 +130,7 @@ def failure(asked: Asked[Any]) -> ConnectorError | None:
 async def at_home(
     sources: Sources,
     keys: Iterable[K],
-    method: str,
+    method: str | Callable[[K], str],
     call: Callable[[Any, Sequence[K]], Awaitable[Iterable[tuple[K, V]]]],
     *,
     home: Callable[[K], str] = attrgetter("integration"),
@@ -99,23 +139,25 @@ async def at_home(
 ) -> Found[K, V]:
     """Asks for each key the integration that it belongs to, all at once, in blocks of the vendor's batch size.
 
-    Keys whose `apart` differs are never asked together. An integration without `method` knows nothing.
+    Keys whose `apart` differs are never asked together; those that are share a method. An integration without the
+    method knows nothing.
     """
     groups: dict[tuple[str, Hashable], list[K]] = defaultdict(list)
     for key in keys:
         groups[home(key), apart(key)].append(key)
     found: Found[K, V] = Found()
 
-    async def read(handle: Handle, block: Sequence[K]) -> None:
-        asked = await ask(handle, lambda connector: call(connector, block))
+    async def read(handle: Handle, name: str, block: Sequence[K]) -> None:
+        asked = await ask(handle, lambda connector: call(connector, block), method=name, keys=block)
         error = failure(asked)
         found.update(dict.fromkeys(block, error) if error is not None else asked.value or ())
 
     await asyncio.gather(
         *(
-            read(handle, block)
+            read(handle, name, block)
             for (integration, _), group in groups.items()
-            if (handle := sources.handles.get(integration)) is not None and hasattr(handle.connector, method)
+            if (handle := sources.handles.get(integration)) is not None
+            and hasattr(handle.connector, name := method if isinstance(method, str) else method(group[0]))
             for block in blocks(group, size or handle.connector.manifest.batch_size)
         )
     )

@@ -1,5 +1,6 @@
 """Reads requests: bounded bodies, also after unpacking; JSON whose shape is checked."""
 
+import asyncio
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +11,8 @@ from starlette.requests import ClientDisconnect, Request
 
 from graph.engine.execution import GraphQLRequest
 
-CHUNK = 65_536
+BODY_SECONDS = 10.0
+"""How long a client may take to send a body."""
 
 
 class Refused(Exception):
@@ -22,8 +24,8 @@ class Refused(Exception):
         self.headers = dict(headers or {})
 
 
-async def read(request: Request, limit: int) -> bytes:
-    """The body, unpacked. Raises `Refused` (400, 413, 415)."""
+async def read(request: Request, limit: int, seconds: float = BODY_SECONDS) -> bytes:
+    """The body, unpacked. Raises `Refused` (400, 408, 413, 415)."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise _too_long(limit)
@@ -37,10 +39,13 @@ async def read(request: Request, limit: int) -> bytes:
         unpack = zlib.decompressobj()
     body = bytearray()
     try:
-        async for chunk in request.stream():
-            body += unpack.decompress(chunk, limit + 1 - len(body)) if unpack else chunk
-            if len(body) > limit or (unpack is not None and unpack.unconsumed_tail):
-                raise _too_long(limit)
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                body += unpack.decompress(chunk, limit + 1 - len(body)) if unpack else chunk
+                if len(body) > limit or (unpack is not None and unpack.unconsumed_tail):
+                    raise _too_long(limit)
+    except TimeoutError:
+        raise Refused(408, "BODY_TIMEOUT", f"the body did not come within {seconds:g} s") from None
     except zlib.error:
         raise Refused(400, "BAD_REQUEST", f"the body is not {coding}") from None
     except ClientDisconnect:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing
 from typing import Any, Protocol
 
 import msgspec
@@ -55,7 +55,7 @@ class Desk:
         metrics: Metrics,
     ) -> None:
         self.engine, self.guard, self.clock = engine, guard, clock
-        self.callers = Callers(engine.limits.operations_per_caller)
+        self.callers = Callers(engine.limits.operations_per_caller, engine.limits.subscriptions_per_caller)
         self._organisations, self._live, self._cursor_key = organisations, live, cursor_key
         self._introspection, self._tracing, self._metrics = introspection, federated_tracing, metrics
         self.stopping = asyncio.Event()
@@ -80,11 +80,20 @@ class Desk:
             representations=self.engine.limits.representations,
         )
 
+    def open(self, principal: Principal, operation: Operation) -> AbstractContextManager[None]:
+        """A stream of the operation, counted. Raises `Refused` (429) where the caller has too many."""
+        if operation.type is OperationType.SUBSCRIPTION:
+            return self.callers.subscription(principal)
+        return self.callers.operation(principal)
+
     async def prepare(self, request: GraphQLRequest, context: Context) -> tuple[Prepared, Operation]:
         """Raises `RequestRefused`."""
         started = time.perf_counter()
         try:
-            return await self.engine.prepare(request, context)
+            if self.engine.known(request, context):
+                return await self.engine.prepare(request, context)
+            async with self.callers.new_document(context.principal):  # type: ignore[arg-type]
+                return await self.engine.prepare(request, context)
         except RequestRefused as fault:
             self._metrics.operation(fault.kind, "refused", time.perf_counter() - started)
             raise
@@ -117,6 +126,7 @@ class Desk:
                 async for answer in items:
                     outcome = _outcome(answer)
                     yield answer
+                    await self.callers.turn(principal)
         finally:
             self._metrics.subscription_closed()
             self._metrics.operation(operation.type.value, outcome, time.perf_counter() - started)

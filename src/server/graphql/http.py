@@ -24,13 +24,14 @@ from server.graphql.body import Refused, parse_json, parse_request, query_reques
 from server.graphql.desk import Desk
 from server.graphql.origins import Origins
 from server.graphql.streams import EVENTS, PARTS, Framing, send_stream
+from server.graphql.wishes import COST, EXPLAIN, wished
 
 STATUS: Mapping[str, Mapping[str, int]] = {
     # how far a request got before it was refused → status, by the media type of the answer
     accept.GRAPHQL: {"request": 400, "parse": 400, "operation": 400, "limits": 400, "validation": 400, "variables": 400,
-                     "documents": 400, "execution": 200},
+                     "documents": 400, "forbidden": 403, "execution": 200},
     accept.JSON: {"request": 400, "parse": 200, "operation": 200, "limits": 200, "validation": 200, "variables": 200,
-                  "documents": 200, "execution": 200},
+                  "documents": 200, "forbidden": 403, "execution": 200},
 }  # fmt: skip
 
 
@@ -77,12 +78,15 @@ class HttpEndpoint:
         if request.method == "GET":
             given: GraphQLRequest | list[GraphQLRequest] = query_request(request.query_params)
         else:
-            given = self._parsed(await self._body(request))
+            body = await self._body(request)
+            await self._desk.callers.turn(principal)
+            given = self._parsed(body)
         header = request.headers.get("accept")
         if isinstance(given, list):
-            await self._batch(request, given, principal, header, receive, send)
+            batch = [wished(each, request.headers) for each in given]
+            await self._batch(request, batch, principal, header, receive, send)
         else:
-            await self._one(request, given, principal, header, receive, send)
+            await self._one(request, wished(given, request.headers), principal, header, receive, send)
 
     async def _body(self, request: Request) -> bytes:
         media = request.headers.get("content-type", "").split(";")[0].strip().lower()
@@ -123,34 +127,21 @@ class HttpEndpoint:
         traced = request.headers.get("apollo-federation-include-trace", "").lower() == "ftv1"
         context = self._desk.context(principal, traced=traced)
         headers = self._cors(request)
-        try:
-            prepared, operation = await self._desk.prepare(given, context)
-        except RequestRefused as fault:
-            kind = accept.single(header)
-            await self._send_whole(request, refused(fault), kind, receive, send, headers)
-            return
-        if request.method == "GET" and operation.type is OperationType.MUTATION:
-            raise Refused(405, "METHOD_NOT_ALLOWED", "a mutation needs POST", {"Allow": "POST"})
-        if operation.type is OperationType.SUBSCRIPTION:
-            kind = accept.stream(header)
-            if kind is None:
-                raise Refused(
-                    406,
-                    "NOT_ACCEPTABLE",
-                    "a subscription is answered as `text/event-stream`, as `multipart/mixed`, or over a WebSocket",
-                )
-        else:
-            kind = accept.single(header)
-            if kind is None:
-                raise Refused(406, "NOT_ACCEPTABLE", f"the answer can be {accept.GRAPHQL} or {accept.JSON}")
-        if kind in (accept.SSE, accept.MULTIPART):
-            framing = EVENTS if kind == accept.SSE else PARTS
-            answers = self._desk.stream(given, prepared, operation, context)
-            await send_stream(answers, framing, receive, send, headers, stopping=self._desk.stopping)
-            return
         with self._desk.callers.operation(principal):
-            answer = await self._run(given, prepared, operation, context, receive)
-        if answer is not None:
+            try:
+                prepared, operation = await self._desk.prepare(given, context)
+            except RequestRefused as fault:
+                await self._send_whole(request, refused(fault), accept.single(header), receive, send, headers)
+                return
+            kind = _kind(request, operation, header)
+            streamed = kind in (accept.SSE, accept.MULTIPART)
+            answer = None if streamed else await self._run(given, prepared, operation, context, receive)
+        if streamed:
+            framing = EVENTS if kind == accept.SSE else PARTS
+            with self._desk.open(principal, operation):
+                answers = self._desk.stream(given, prepared, operation, context)
+                await send_stream(answers, framing, receive, send, headers, stopping=self._desk.stopping)
+        elif answer is not None:
             headers |= _caching(request, given, operation, answer)
             await self._send_whole(request, answer, kind, receive, send, headers)
 
@@ -200,6 +191,7 @@ class HttpEndpoint:
             raise Refused(406, "NOT_ACCEPTABLE", f"a batch is answered as {accept.JSON}")
 
         async def answer(given: GraphQLRequest) -> Answer:
+            await self._desk.callers.turn(principal)
             context = self._desk.context(principal)
             try:
                 prepared, operation = await self._desk.prepare(given, context)
@@ -235,6 +227,21 @@ class HttpEndpoint:
         )
 
 
+def _kind(request: Request, operation: Operation, header: str | None) -> str:
+    """The type of the answer. Raises `Refused` (405, 406)."""
+    if request.method == "GET" and operation.type is OperationType.MUTATION:
+        raise Refused(405, "METHOD_NOT_ALLOWED", "a mutation needs POST", {"Allow": "POST"})
+    if operation.type is OperationType.SUBSCRIPTION:
+        text = "a subscription is answered as `text/event-stream`, as `multipart/mixed`, or over a WebSocket"
+        kind = accept.stream(header)
+    else:
+        text = f"the answer can be {accept.GRAPHQL} or {accept.JSON}"
+        kind = accept.single(header)
+    if kind is None:
+        raise Refused(406, "NOT_ACCEPTABLE", text)
+    return kind
+
+
 def _no_batch() -> RequestRefused:
     fault = GraphQLError("a subscription cannot be part of a batch", extensions={"code": "BAD_REQUEST"})
     return RequestRefused([fault], "request")
@@ -249,7 +256,8 @@ def _caching(request: Request, given: GraphQLRequest, operation: Operation, answ
     persisted = given.document_id is not None or "persistedQuery" in given.extensions
     if request.method != "GET" or not persisted or answer.errors or operation.type is not OperationType.QUERY:
         return {}
-    return {"Cache-Control": "private, max-age=5", "Vary": "Accept, Accept-Encoding, Authorization, X-API-Key"}
+    vary = ("Accept", "Accept-Encoding", "Authorization", "X-API-Key", COST.title(), EXPLAIN.title())
+    return {"Cache-Control": "private, max-age=5", "Vary": ", ".join(vary)}
 
 
 def _charset(content_type: str) -> str:

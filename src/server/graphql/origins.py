@@ -32,13 +32,21 @@ class Origins:
                 "this server answers to localhost only; configure [auth] to let others ask",
             )
         origin = request.headers.get("origin")
-        if origin is not None and origin not in self.allowed and urlsplit(origin).netloc != host:
+        if origin is not None and origin not in self.allowed and _netloc(origin) != host:
             raise Refused(
                 403, "ORIGIN_NOT_ALLOWED", "pages of this origin may not ask; add it to `server.allowed_origins`"
             )
         site = request.headers.get("sec-fetch-site", "none")
         if origin is None and site not in ("none", "same-origin") and request.scope["type"] == "http":
             raise Refused(403, "ORIGIN_NOT_ALLOWED", "a page of another site may not ask without its origin")
+
+
+def _netloc(origin: str) -> str | None:
+    """Host and port of an origin; null for one that cannot be read."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _bare(host: str) -> str:

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import Any
 
 import msgspec
-from graphql import GraphQLError, OperationType
+from graphql import GraphQLError
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
@@ -20,6 +20,7 @@ from server.expiry import expired_error, wait_until
 from server.graphql.body import Refused, parse_request
 from server.graphql.desk import Desk
 from server.graphql.origins import Origins
+from server.graphql.wishes import wished
 
 PROTOCOL = "graphql-transport-ws"
 INIT_SECONDS = 10.0
@@ -126,6 +127,8 @@ class _Session:
                 raise Closing(4400, "Invalid message: send text, not bytes")
             if len(text) > self._endpoint.max_message_bytes:
                 raise Closing(4400, "Invalid message: too long")
+            if self._principal is not None:
+                await self._endpoint.desk.callers.turn(self._principal)
             await self._message(_parsed(text))
 
     async def _message(self, message: dict[str, Any]) -> None:
@@ -171,7 +174,7 @@ class _Session:
         if not isinstance(payload.get("query"), str | None):
             raise Closing(4400, "Invalid message: `query` is not a string")
         try:
-            request = parse_request(payload, "the payload")
+            request = wished(parse_request(payload, "the payload"))
         except Refused as fault:
             raise Closing(4400, f"Invalid message: {fault.message}") from None
         limit = self._endpoint.desk.engine.limits.subscriptions_per_socket
@@ -196,16 +199,12 @@ class _Session:
         desk = self._endpoint.desk
         context = desk.context(principal)
         try:
-            prepared, operation = await desk.prepare(request, context)
+            with desk.callers.operation(principal):
+                prepared, operation = await desk.prepare(request, context)
+            with desk.open(principal, operation):
+                await self._answer(key, desk.stream(request, prepared, operation, context))
         except RequestRefused as fault:
             await self._refuse(key, fault.errors)
-            return
-        if operation.type is OperationType.SUBSCRIPTION:
-            await self._answer(key, desk.stream(request, prepared, operation, context))
-            return
-        try:
-            with desk.callers.operation(principal):
-                await self._answer(key, desk.stream(request, prepared, operation, context))
         except Refused as fault:
             await self._refuse(key, [GraphQLError(fault.message, extensions={"code": fault.code})])
 

@@ -80,7 +80,7 @@ async def test_names_of_the_schema_are_suggested_only_to_who_may_see_them() -> N
 
 
 async def test_the_least_used_documents_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documents, "KEPT", 2)
+    monkeypatch.setattr(documents, "KEPT_CHARACTERS", 2 * len("{ a: __typename }"))
     made = Documents(CORE, Limits())
     first = await made.prepare("{ a: __typename }", introspection=True)
     second = await made.prepare("{ b: __typename }", introspection=True)
@@ -106,7 +106,9 @@ async def test_a_long_document_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> N
         ("{" * 3_000, "parse", "GRAPHQL_PARSE_FAILED"),
         ("{ a " * 1_900 + "}" * 1_900, "parse", "GRAPHQL_PARSE_FAILED"),
         ("type T { a: Int }", "validation", "GRAPHQL_VALIDATION_FAILED"),
-        ("# " + "x" * 100_000, "parse", "GRAPHQL_PARSE_FAILED"),
+        ("# " + "x" * 90_000, "parse", "GRAPHQL_PARSE_FAILED"),
+        ("# " + "x" * 100_000, "parse", "CHARACTER_LIMIT"),
+        ("{ systems { " + "system " * 1_400 + "} }", "limits", "OVERLAP_LIMIT"),
         ("{ " + "__typename " * 5_000 + "}", "parse", "TOKEN_LIMIT"),
         ("{ " + "items { nodes { whereUsed { item { bom { item { " * 4 + "id" + " } } } } } }" * 4 + " }", "limits",
          "DEPTH_LIMIT"),

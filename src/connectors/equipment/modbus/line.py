@@ -138,9 +138,8 @@ class Line:
             # pymodbus would wait for the answer of a connection that is gone
             await asyncio.wait((request, lost), return_when=asyncio.FIRST_COMPLETED)
             if not request.done():
-                raise (
-                    VendorDown("the connection broke off") if self._stray is None else BadPayload(self._stray, path="$")
-                )
+                lost_line = VendorDown("the connection broke off")
+                raise lost_line if self._stray is None else BadPayload(self._stray, path="$")
             answer = request.result()
         except ModbusIOException as fault:
             if self._stray is not None:

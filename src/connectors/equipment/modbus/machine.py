@@ -61,6 +61,11 @@ class ModbusMachine(KnownMachine[values.Snapshot]):
         """The requests of one read."""
         return plan(self._registers, self._options, self._apart)
 
+    @property
+    def requests(self) -> int:
+        """One per block; where the device refuses addresses, its registers one by one, once."""
+        return len(self.blocks) + len(self._registers)
+
     async def version(self) -> str:
         """Modbus names no version; the first request shows that the slave answers."""
         blocks = self.blocks

@@ -73,6 +73,11 @@ class MTConnectMachine(KnownMachine[wire.Snapshot]):
 
     # --- reads
 
+    @property
+    def requests(self) -> int:
+        """The model, the values, the model again when it has changed, the assets."""
+        return 4
+
     async def version(self) -> str:
         told = await self._get("/probe", wire.Devices)
         self._choose(told)
@@ -185,8 +190,7 @@ class MTConnectMachine(KnownMachine[wire.Snapshot]):
         finally:
             current_reading.reset(token)
             if outer is not None:
-                outer.calls += mine.calls
-                outer.retries += mine.retries
+                outer.add(mine)
         if answer.origin.stale:
             raise mine.stale_error or VendorDown(f"{self.integration.key}: no fresh answer to {path}")
         return self._document(answer.value, wanted, path)

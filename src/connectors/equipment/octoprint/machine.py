@@ -55,6 +55,10 @@ class OctoPrintMachine:
         self._known: tuple[wire.Snapshot, datetime] | None = None
         """The newest values and when they came, by read or by push."""
 
+    @property
+    def requests(self) -> int:
+        return 3 if self._version is None else 2
+
     async def version(self) -> str:
         answer, _ = await self._get("/api/version", wire.Version)
         self._version = decode.none(answer.server)
@@ -118,8 +122,7 @@ class OctoPrintMachine:
         finally:
             current_reading.reset(token)
             if outer is not None:
-                outer.calls += mine.calls
-                outer.retries += mine.retries
+                outer.add(mine)
         if answer.origin.stale:
             raise mine.stale_error or VendorDown(f"{self._integration.key}: no fresh answer to {path}")
         return answer.value, answer.origin

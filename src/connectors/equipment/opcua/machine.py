@@ -221,7 +221,9 @@ class OpcUaMachine(KnownMachine[values.Snapshot]):
 
         link, watched, subscription = await self._server.call("subscription", begin)
         try:
-            _, told = await self._server.call("read of the machine's values", self._read_all)
+            read, told = await self._server.call("read of the machine's values", self._read_all)
+            if read is not watched:  # over another connection, where nodes have other ids
+                raise self._ended(None)
             said: Mapping[str, Taken] | None = None
             while True:
                 snapshot = self._snapshot(watched, told)
@@ -248,11 +250,14 @@ class OpcUaMachine(KnownMachine[values.Snapshot]):
                 each.cancel()
         if not link.stands or news.ended is not None:
             self._server.drop(link)
-            raise VendorDown(
-                f"{self.integration.key}: {self._server.url} ended the subscription of machine {self.facts.id}"
-                + (f": {news.ended}" if news.ended else ""),
-                integration=self.integration.key,
-            )
+            raise self._ended(news.ended)
+
+    def _ended(self, why: str | None) -> VendorDown:
+        return VendorDown(
+            f"{self.integration.key}: {self._server.url} ended the subscription of machine {self.facts.id}"
+            + (f": {why}" if why else ""),
+            integration=self.integration.key,
+        )
 
 
 class _News:

@@ -1,0 +1,160 @@
+"""`python -m tests.conformance attacks`: the attack list against a server of its own.
+
+While it runs, another caller measures its waits; afterwards the server's memory, its log and every answer are
+looked through. `python tests/conformance/attacks.py - WORD…` runs the attacks whose titles have these words.
+"""
+
+import asyncio
+import contextlib
+import gc
+import os
+import re
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from bench.processes import AROUND
+from bench.scene import Scene
+from tests.conformance.attacking import documents, http, pages, sockets  # noqa: F401 - each fills the list
+from tests.conformance.attacking.listing import ATTACKS
+from tests.conformance.attacking.target import NEIGHBOUR, OPERATOR, TOKEN_SECRET, Neighbour, Target, p99, target
+from tests.conformance.attacking.wire import SEEN
+
+QUIET_SECONDS = 12.0
+WAITS = 5.0
+"""The neighbour's p99 while the attacks run over its p99 before."""
+MEMORY = 1.1
+"""The server's memory after the attacks over before."""
+SETTLING_SECONDS = 45.0
+ATTACK_SECONDS = 90.0
+_LEAKS = re.compile(
+    rb"Traceback|File \\?\"|site-packages|/usr/|/tmp/|/root/|/etc/passwd\b.*root:|\.py\b|line \d+, in |"
+    rb"\b(?:Key|Value|Type|Attribute|Index|Recursion|Unicode\w*|Runtime|Assertion|OS|Memory|Overflow)Error\b|"
+    rb"msgspec|strawberry|starlette|uvicorn|sqlite|sandbox-[a-z]+-(?:secret|token)|sandbox-signing-key|"
+    + b"|".join(re.escape(each.encode()) for each in (NEIGHBOUR, OPERATOR, TOKEN_SECRET)),
+)
+
+
+@dataclass
+class Outcome:
+    """What was found. By attack: `worst` is how long the neighbour's questions waited that
+    waited too long, in seconds, `grown` by how many MiB the server grew."""
+
+    passed: int = 0
+    faults: list[str] = field(default_factory=list)
+    quiet: float = 0.0
+    attacked: float = 0.0
+    before: float = 0.0
+    after: float = 0.0
+    worst: dict[str, float] = field(default_factory=dict)
+    grown: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def waits(self) -> float:
+        return self.attacked / self.quiet
+
+    @property
+    def memory(self) -> float:
+        return self.after / self.before
+
+
+async def attack_all(
+    attacked: Target, titles: list[str], grown: dict[str, float]
+) -> tuple[list[str], dict[str, tuple[float, float]]]:
+    """The faults, and when each attack ran."""
+    faults: list[str] = []
+    spans: dict[str, tuple[float, float]] = {}
+    for title in titles:
+        began, before = time.monotonic(), attacked.memory
+        try:
+            async with asyncio.timeout(ATTACK_SECONDS):
+                await ATTACKS[title](attacked)
+        except Exception as fault:  # noqa: BLE001 - an attack that cannot even be made is a fault of it
+            text = str(fault) or repr(fault)
+            faults.append(f"{title}: {text[:700]}")
+        spans[title] = (began, time.monotonic())
+        grown[title] = attacked.memory - before
+        attacked.process.must_live()
+    return faults, spans
+
+
+def measure(scene: Scene, titles: list[str]) -> Outcome:
+    """Runs the attacks with a neighbour; raises `NotStarted` when the server dies."""
+    found = Outcome()
+    with target(scene) as attacked:
+        neighbour = Neighbour(attacked)
+        os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0) + 10)  # nobody is to wait for us
+        began = time.monotonic()
+        time.sleep(QUIET_SECONDS)
+        found.before = attacked.memory
+        start = time.monotonic()
+        faults, spans = asyncio.run(attack_all(attacked, titles, found.grown))
+        end = time.monotonic()
+        waits = neighbour.waits()
+        found.faults += faults
+        found.passed = len(titles) - len(faults)
+        found.quiet = p99([wait for due, wait in waits if began + 2 <= due < start])
+        found.attacked = p99([wait for due, wait in waits if start <= due < end])
+        for title, (one, other) in spans.items():
+            bad = [wait for due, wait in waits if one <= due < other and wait > WAITS * found.quiet]
+            found.worst[title] = sum(bad)
+        settled = time.monotonic() + SETTLING_SECONDS
+        found.after = attacked.memory
+        while found.memory > MEMORY and time.monotonic() < settled:
+            time.sleep(1)
+            asyncio.run(attacked.ask("{ __typename }"))
+            found.after = min(found.after, attacked.memory)
+        if attacked.connections:
+            found.faults.append(f"{attacked.connections} connections are still open")
+        log = attacked.log.read_text(errors="replace")
+    for word in ("Traceback", "Exception in ASGI", "never retrieved", "was never awaited"):
+        if word in log:
+            at = log.index(word)
+            found.faults.append(f"the log has {word!r}: {log[max(0, at - 300) : at + 900]}")
+    found.faults += _leaks()
+    return found
+
+
+def _leaks() -> list[str]:
+    """What no answer may have."""
+    hits = {hit[0]: raw for raw in SEEN for hit in [_LEAKS.search(raw)] if hit}
+    return [f"an answer has {word!r}: {raw[:400]!r}" for word, raw in hits.items()]
+
+
+def report(found: Outcome) -> None:
+    for title, wait in sorted(found.worst.items(), key=lambda each: -each[1])[:12]:
+        print(f"    the neighbour waits {wait:6.1f} s in all during {title}")
+    for title, size in sorted(found.grown.items(), key=lambda each: -each[1])[:8]:
+        print(f"    the server grows by {size:4.0f} MiB during {title}")
+    print(f"    neighbour p99 {found.attacked * 1000:.1f} ms over {found.quiet * 1000:.1f} ms: {found.waits:.2f}")
+    print(f"    memory {found.after:.0f} MiB over {found.before:.0f} MiB: {found.memory:.2f}")
+
+
+def main(words: list[str]) -> int:
+    titles = [title for title in ATTACKS if not words or any(word in title for word in words)]
+    os.sched_setaffinity(0, AROUND)
+    with contextlib.suppress(PermissionError):  # other work on the machine is not what is measured
+        os.setpriority(os.PRIO_PROCESS, 0, -15)
+    with Scene() as scene:
+        _ = scene.vendors
+        gc.disable()
+        found = measure(scene, titles)
+    faults = list(found.faults)
+    if found.waits > WAITS:
+        faults.append(f"the neighbour waits {found.waits:.1f} times as long, not {WAITS:g}")
+    if found.memory > MEMORY:
+        faults.append(f"the server keeps {found.memory:.2f} times its memory, not {MEMORY:g}")
+    for fault in faults:
+        print(f"FAILED {fault}")
+    report(found)
+    checks = len(titles) + 4  # waits, memory, log and open connections, leaks
+    failed = len(faults)
+    print(f"attacks: {checks - min(failed, checks)} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[2:]))
