@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from connectors.kit.errors import ConnectorError
 from resolvers.sources import Sources
@@ -57,6 +57,8 @@ class Context:
     """Whether the schema may be seen."""
     representations: int = 1_000
     """Most entities that one operation may refer to."""
+    tracing: Any = None
+    """The `FederatedTrace` that is told of each field, for a gateway that wants to know; null for all others."""
     explains: bool = False
     """Whether the current tally is an `Explanation`."""
     gone: str | None = None

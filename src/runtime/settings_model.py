@@ -83,6 +83,8 @@ class ServerSettings(_Table, frozen=True, kw_only=True):
     webhook_max_bytes: Bytes = 1_048_576
     max_body_bytes: Bytes = 1_048_576
     introspection: Flag = True
+    federated_tracing: Flag = False
+    """Gateways that ask for it are told how long each field took (Apollo's ftv1), which costs time itself."""
     connection_init_seconds: Seconds = 10.0
     """How long a WebSocket may take to say who it is."""
     connections: Connections = 2_000

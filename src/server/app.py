@@ -169,6 +169,7 @@ def _parts(settings: Settings, transports: Mapping[str, httpx.AsyncBaseTransport
                 live={name: LivePlane(name, state, bus) for name in organisations},
                 cursor_key=key.reveal().encode() if key else secrets.token_bytes(32),
                 introspection=settings.server.introspection,
+                federated_tracing=settings.server.federated_tracing,
                 clock=clock,
                 metrics=metrics,
             ),

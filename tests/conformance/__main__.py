@@ -57,7 +57,7 @@ SUITES = (
     Suite("hive-gateway", "hive-gateway.mjs", 17),
     Suite("relay-runtime", "relay-runtime.mjs", 10),
     Suite("graphiql", "../../web/test/graphiql.mjs", 15),
-    Suite("subgraph", "subgraph.mjs", 23, beside=True),
+    Suite("subgraph", "subgraph.mjs", 24, beside=True),
     Suite("composition", "composition.mjs", 10, beside=True),
     Suite("relay-compiler", "relay-compiler.mjs", 7, beside=True),
     Suite("graphql-eslint", "graphql-eslint.mjs", 25, beside=True),

@@ -8,9 +8,10 @@ import { dirname, join } from 'node:path';
 import { ApolloGateway } from '@apollo/gateway';
 import { ApolloServer } from '@apollo/server';
 import { startStandaloneServer } from '@apollo/server/standalone';
+import { Trace } from '@apollo/usage-reporting-protobuf';
 import { expect } from 'expect';
 
-import { composed, freePort, python, run, start } from './suite.mjs';
+import { ask, assert, composed, freePort, python, run, start } from './suite.mjs';
 
 const require = createRequire(import.meta.url);
 const suite = dirname(require.resolve('@apollo/federation-subgraph-compatibility-tests/package.json'));
@@ -22,8 +23,7 @@ const other = async (name) => {
 };
 
 const [, products] = await python(['-m', 'tests.conformance.products'], /^ready (\S+)$/m);
-const asked = await fetch(products, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"query":"{ _service { sdl } }"}' });
-const { data } = await asked.json();
+const { data } = await ask('{ _service { sdl } }', {}, { to: products });
 const subgraphs = [{ name: 'products', url: products, sdl: data._service.sdl }, await other('users'), await other('inventory')];
 const server = new ApolloServer({ gateway: new ApolloGateway({ supergraphSdl: composed(subgraphs).supergraphSdl }) });
 const { url } = await startStandaloneServer(server, { listen: { port: 0 } });
@@ -47,4 +47,18 @@ for (const file of readdirSync(join(suite, 'dist', 'tests')).sort()) {
   require(join(suite, 'dist', 'tests', file));
   if (Object.keys(checks).length === before) checks[file] = () => Promise.reject(new Error('has no tests'));
 }
+
+checks["ftv1 is a trace as Apollo's gateways read it"] = async () => {
+  const headers = { 'apollo-federation-include-trace': 'ftv1' };
+  const { extensions } = await ask('{ p: product(id: "apollo-federation") { research { study { caseNumber } } } deprecatedProduct(sku: 4) { sku } }', {}, { to: products, headers });
+  assert.equal(extensions, undefined); // it was not executed
+  const answer = await ask('{ p: product(id: "apollo-federation") { research { study { caseNumber } } } }', {}, { to: products, headers });
+  const trace = Trace.decode(Buffer.from(answer.extensions.ftv1, 'base64'));
+  const [product] = trace.root.child;
+  assert.deepEqual([product.responseName, product.originalFieldName, product.parentType, product.type], ['p', 'product', 'Query', 'Product']);
+  const [research] = product.child;
+  assert.deepEqual([research.responseName, research.type, research.child[0].index], ['research', '[ProductResearch!]!', 0]);
+  assert.ok(research.startTime >= product.startTime && research.endTime <= trace.durationNs);
+  assert.ok(trace.endTime.seconds >= trace.startTime.seconds && trace.startTime.seconds > 1_700_000_000);
+};
 await run('subgraph', checks);

@@ -105,6 +105,7 @@ class Engine:
                 context_value=context,
                 variable_values=request.variables,
                 operation_name=operation.name,
+                middleware=None if context.tracing is None else context.tracing.middleware,
                 hide_suggestions=not context.introspection,
             )
             return await self._finished(running, request, prepared, operation, context, tally)

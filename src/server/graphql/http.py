@@ -124,7 +124,8 @@ class HttpEndpoint:
         receive: Receive,
         send: Send,
     ) -> None:
-        context = self._desk.context(principal)
+        traced = request.headers.get("apollo-federation-include-trace", "").lower() == "ftv1"
+        context = self._desk.context(principal, traced=traced)
         headers = self._cors(request)
         with self._desk.callers.operation(principal):
             try:

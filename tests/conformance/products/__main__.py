@@ -14,7 +14,7 @@ configure_logging(stream=sys.stderr)
 with tempfile.TemporaryDirectory() as folder:
     config = Path(folder) / "crossdock.toml"
     [port] = free_ports(1)
-    config.write_text(f'[server]\nport = {port}\n[store]\nurl = "sqlite:///crossdock.db"\n')
+    config.write_text(f'[server]\nport = {port}\nfederated_tracing = true\n[store]\nurl = "sqlite:///crossdock.db"\n')
     settings = load(config, {})
     app.make_schema = make_schema
     application = app.create_app(settings, live=False)
