@@ -156,10 +156,11 @@ const steps = {
   },
 
   'colours the query': async () => {
-    const colours = await page
-      .locator('.graphiql-query-editor .view-line span span')
-      .evaluateAll((spans) => [...new Set(spans.map((span) => getComputedStyle(span).color))]);
-    assert.ok(colours.length >= 3, `colours: ${colours}`);
+    const spans = page.locator('.graphiql-query-editor .view-line span span');
+    await until('at least three colours', async () => {
+      const colours = await spans.evaluateAll((all) => all.map((span) => getComputedStyle(span).color));
+      return new Set(colours).size >= 3;
+    });
   },
 
   'runs the first tab': async () => {

@@ -56,7 +56,7 @@ class Order(Sourced):
     ship_to: str | None = plain("Number of who receives the goods, where it is not `partner`.")
     total: Money | None = plain("Net value of the whole order.")
     requested_on: date | None = plain("Day that the customer asked for.")
-    ordered_on: date | None = plain("Day of the document: when the order was given.")
+    ordered_on: date | None = plain("Day of the document: when the order was given.", name="placedOn")
     created_on: date | None = plain(
         "Day on which it was made in its system, where that keeps no time; see `createdAt`."
     )
