@@ -511,8 +511,11 @@ async def test_the_stream_tells_an_outage_once(hall: Hall) -> None:
         hall.gateway.faults.down = False
         back = await until(EquipmentState.RUNNING)
         assert not back.source.stale
-    lost = [values for event, values in hall.log.lines if event == "equipment.stream_lost"]
-    assert len([each for each in lost if each["machine"] == "press-2"]) == 1
+    told = [str(values.get("address") or values.get("error")) for _, values in hall.log.lines]
+    assert [each for each in told if "unit 2" in each] == [
+        f"presses: {hall.gateway.addresses[0]} unit 2: read of 1 coil values from 0 on: the connection broke off",
+        f"{hall.gateway.addresses[0]} unit 2",
+    ]
 
 
 # --- planning and values

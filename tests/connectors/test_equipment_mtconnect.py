@@ -256,7 +256,8 @@ async def test_a_dead_agent_leaves_the_last_values(shop: Shop) -> None:
     assert (after.sensors, after.job) == (before.sensors, before.job)
     never = page.records[1]
     assert (never.state, never.source.stale, never.sensors) == (EquipmentState.OFFLINE, False, ())
-    assert "answered 503, down" in (never.error_message or "")
+    assert "failed 5 times in a row and is left alone" in (never.error_message or ""), "one way leads to both"
+    assert shop.log.events == ["vendor.unavailable"]
 
 
 async def test_an_agent_that_restarted_is_read_as_it_is_now(shop: Shop) -> None:

@@ -61,8 +61,8 @@ async def test_a_vendor_that_hangs_is_no_reason_to_say_no(server: Served, vendor
 
 
 async def test_a_database_that_is_locked_can_still_be_read(server: Served, tmp_path: Path) -> None:
-    other = sqlite3.connect(tmp_path / "crossdock.db", isolation_level=None, timeout=30)
-    other.execute("BEGIN EXCLUSIVE")
+    other = sqlite3.connect(tmp_path / "crossdock.db", isolation_level=None, timeout=30, check_same_thread=False)
+    await asyncio.to_thread(other.execute, "BEGIN EXCLUSIVE")  # the server may be writing just now: let it finish
     writing = asyncio.create_task(server.parts.inbox.release())
     status, body, seconds = await timed(server, "/health/ready")
     assert (status, body) == (200, {"ready": True})
