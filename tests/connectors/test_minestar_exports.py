@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from connectors.kit.errors import BadPayload, MappingFailed, TimedOut, VendorDown
@@ -405,16 +406,15 @@ async def test_a_disk_that_hangs_costs_the_deadline_only(folder: Folder, monkeyp
         return False
 
     monkeypatch.setattr(exports.Exports, "_scan", hang)
-    folder.connector.integration = folder.connector.integration.__class__(
-        key="mine", system=System.MINESTAR, deadline_seconds=0.05
-    )
     assert folder.connector.exports is not None
-    folder.connector.exports._integration = folder.connector.integration
+    folder.connector.exports._integration = msgspec.structs.replace(folder.connector.integration, deadline_seconds=0.05)
     for _ in range(3):
         with pytest.raises(TimedOut, match=r"`export_folder` .* was not read within 0.05 s"):
             await folder.cycles()
     assert looks == 1, "one thread waits for the disk, however many ask"
     gate.set()
+    assert folder.connector.exports._looking is not None
+    await folder.connector.exports._looking
     assert await folder.cycles() == []
 
 

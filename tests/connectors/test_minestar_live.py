@@ -114,10 +114,15 @@ async def test_an_outage_is_no_news_and_loses_none(setup: Setup) -> None:
         await setup.connector.poll(None)
     setup.clock.passed += 60
     assert len((await setup.connector.poll(None)).raws) == 10, "the first page of the poll that failed, too"
-    setup.clock.passed += LIVE
+    setup.clock.passed += LIVE + 1
     setup.vendor.faults.down = True
     assert (await setup.connector.poll(None)).raws == (), "the last good answer is nothing new"
     assert setup.log.events.count("vendor.unavailable") == 3
+    setup.vendor.faults.down = False
+    setup.asked.clear()
+    setup.clock.passed += 15
+    await setup.connector.poll(None)
+    assert setup.asked == ["/Fleet/1", "/Fleet/2"], "it is asked again as soon as it may be back"
 
 
 async def test_a_delivery_tells_when_it_was_read_and_an_older_one_without_is_read_too(setup: Setup) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 
 from connectors.kit.errors import BadPayload, MappingFailed
 from connectors.kit.integration import Origin
-from connectors.minestar import answers, mapping, series, values, wire
+from connectors.minestar import answers, mapping, series, values, wire, xml
 from connectors.minestar.mapping import Rules
 from connectors.minestar.series import Reading
 from connectors.minestar.settings import Settings
@@ -345,6 +345,12 @@ def test_entities_and_dtds_are_refused(body: bytes) -> None:
         answers.document(body)
     assert "DTD" in str(caught.value)
     assert "root:" not in str(caught.value)
+
+
+def test_a_dtd_is_refused_before_the_parser_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xml.etree, "fromstring", lambda *_: pytest.fail("it was parsed"))
+    with pytest.raises(BadPayload, match="the document has a DTD, which is refused"):
+        answers.document(LAUGHS)
 
 
 def test_an_entity_without_a_dtd_is_no_xml() -> None:

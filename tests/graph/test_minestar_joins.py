@@ -39,7 +39,7 @@ async def test_a_cycle_leads_to_the_truck_and_its_loader_under_their_other_names
     """MineStar says T103, Cat's service T-103."""
     data = await graph.data(
         """{ haulCycles(first: 200) { totalCount nodes { truckName loadingUnitName payloadKg
-            hauledBy { id name equipmentType } loadedBy { id name equipmentType } } } }"""
+            hauledBy { id name type } loadedBy { id name type } } } }"""
     )
     by_export = {one.export_name: one for one in graph.world.quarry if one.export_name}
     cycles = data["haulCycles"]["nodes"]
@@ -51,8 +51,8 @@ async def test_a_cycle_leads_to_the_truck_and_its_loader_under_their_other_names
         truck, loader = by_export[cycle["truckName"]], by_export[cycle["loadingUnitName"]]
         assert outside(cycle["hauledBy"]["id"]) == ("mine", key_of(truck))
         assert outside(cycle["loadedBy"]["id"]) == ("mine", key_of(loader))
-        assert cycle["hauledBy"]["equipmentType"] == "HAUL_TRUCK"
-        assert cycle["loadedBy"]["equipmentType"] == "LOADING_UNIT"
+        assert cycle["hauledBy"]["type"] == "HAUL_TRUCK"
+        assert cycle["loadedBy"]["type"] == "LOADING_UNIT"
         spellings += cycle["truckName"] != cycle["hauledBy"]["name"]
     assert spellings > 30
 

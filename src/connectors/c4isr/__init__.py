@@ -275,6 +275,8 @@ class TakServer(Connector):
             ping_seconds=settings.ping_seconds,
             silence_seconds=settings.silence_seconds,
             sign_in=cot.sign_in(user.reveal(), password.reveal(), uid) if user and password else None,
+            way=self.api.breaker,
+            ask=self.check,
         )
 
     async def stream(self) -> AsyncIterator[Raw]:

@@ -2,9 +2,8 @@
 
 import asyncio
 import contextlib
-import random
 import ssl
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import msgspec
 
@@ -15,6 +14,8 @@ from connectors.c4isr.settings import refusal
 from connectors.kit.errors import AuthFailed, BadPayload
 from connectors.kit.integration import Integration
 from connectors.kit.manifest import Payload
+from connectors.kit.reconnect import LONGEST_PAUSE, Reconnect
+from connectors.kit.resilience import Breaker
 from connectors.kit.services import Services
 
 REFUSALS = 3
@@ -86,19 +87,23 @@ class CotStream:
         protobuf: bool = True,
         ping_seconds: float = 15.0,
         silence_seconds: float = 60.0,
-        longest_pause: float = 60.0,
+        longest_pause: float = LONGEST_PAUSE,
         sign_in: bytes | None = None,
+        way: Breaker | None = None,
+        ask: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self.address, self.context = address, context
         self.integration, self.services = integration, services
         self.uid, self.protobuf = uid, protobuf
-        self.ping_seconds, self.silence_seconds, self.longest_pause = ping_seconds, silence_seconds, longest_pause
+        self.ping_seconds, self.silence_seconds = ping_seconds, silence_seconds
+        self._reconnect = Reconnect(
+            integration=integration, services=services, way=way, ask=ask, longest_pause=longest_pause
+        )
         self.sign_in = sign_in
 
     async def events(self) -> AsyncGenerator[Opened | Received, None]:
         """What the server sends, for ever, with an `Opened` before the events of each connection."""
-        again, failures, refusals = False, 0, 0
-        key, log = self.integration.key, self.services.log
+        again, refusals, key = False, 0, self.integration.key
         while True:
             opened = connected = False
             try:
@@ -108,9 +113,8 @@ class CotStream:
                         if each is None:
                             continue
                         if isinstance(each, Opened):
-                            if failures:
-                                log.info("vendor.socket_open", integration=key)
-                            opened, again, failures, refusals = True, True, 0, 0
+                            self._reconnect.opened()
+                            opened, again, refusals = True, True, 0
                         yield each
                 reason, refused = "closed by the server", None
             except TimeoutError:
@@ -124,11 +128,7 @@ class CotStream:
             refusals = refusals + 1 if refused else 0
             if refused and refusals >= REFUSALS:
                 raise AuthFailed(f"{key}: the CoT stream: {refused}", integration=key)
-            failures += 1
-            if failures == 1:
-                log.warning("vendor.socket_lost", integration=key, reason=refused or reason)
-            pause = min(self.longest_pause, 0.5 * 2 ** min(failures - 1, 10)) * (0.75 + random.random() / 2)
-            await self.services.clock.sleep(pause)
+            await self._reconnect.broke(refused or reason)
 
     async def _connection(self, again: bool) -> AsyncGenerator[Opened | Received | None, None]:
         """One connection's events; null once it stands, before the server has said anything."""

@@ -11,10 +11,9 @@ from connectors.equipment.driver import MACHINE_HEADER, Describe, Driver, receiv
 from connectors.equipment.facts import Facts, ItemPattern
 from connectors.equipment.modbus import payloads as modbus
 from connectors.equipment.mtconnect import payloads as mtconnect
-from connectors.equipment.mtconnect.machine import MTConnectMachine
-from connectors.equipment.mtconnect.settings import MTConnect
+from connectors.equipment.mtconnect.machine import machines as mtconnect_machines
 from connectors.equipment.opcua import payloads as opcua
-from connectors.equipment.settings import Machine, Settings
+from connectors.equipment.settings import Settings
 from connectors.kit.calls import Calls
 from connectors.kit.errors import AuthFailed, BadRequest, VendorDown, VendorError
 from connectors.kit.http import Outcome
@@ -112,7 +111,12 @@ class EquipmentConnector(Connector):
                     for machine in settings.machines
                 }
             case "mtconnect":
-                return {machine.id: self._mtconnect(machine, settings) for machine in settings.machines}
+                keys = {
+                    machine.id: self._credential(machine.api_key, f"api_key of machine {machine.id!r}")
+                    for machine in settings.machines
+                    if machine.api_key is not None
+                }
+                return mtconnect_machines(settings, keys, integration=integration, services=services)
             case "opc-ua":
                 # Its library takes most of a second to load, which only who speaks it should pay
                 from connectors.equipment.opcua.machine import machines as opcua_machines
@@ -125,18 +129,6 @@ class EquipmentConnector(Connector):
                 from connectors.equipment.modbus.machine import machines as modbus_machines
 
                 return modbus_machines(settings, integration=integration, services=services)
-
-    def _mtconnect(self, machine: Machine, settings: Settings) -> MTConnectMachine:
-        where = f"api_key of machine {machine.id!r}"
-        return MTConnectMachine(
-            machine,
-            self._facts[machine.id],
-            self._credential(machine.api_key, where) if machine.api_key is not None else None,
-            settings.mtconnect or MTConnect(),
-            integration=self.integration,
-            services=self.services,
-            push_seconds=settings.push_seconds,
-        )
 
     def _known_decoders(self, settings: Settings) -> Sequence[Decoder]:
         """The decoders over our own machines."""
@@ -235,14 +227,22 @@ class EquipmentConnector(Connector):
         )
 
     async def _read_each(self, drivers: Sequence[Driver]) -> list[Equipment]:
-        async def one(driver: Driver) -> Equipment:
+        """When none of them answers that is no live answer: it is noted as old, with the reason."""
+
+        async def one(driver: Driver) -> tuple[Equipment, VendorError | None]:
             async with self._calls:
                 try:
-                    return await driver.read()
+                    found = await driver.read()
                 except VendorError as error:
-                    return driver.trouble(error)
+                    return driver.trouble(error), error
+            return found, VendorDown(found.error_message or "no answer") if found.source.stale else None
 
-        return list(await asyncio.gather(*(one(driver) for driver in drivers)))
+        read = await asyncio.gather(*(one(driver) for driver in drivers))
+        wrong = [error for _, error in read if error is not None]
+        reading = current_reading.get()
+        if wrong and len(wrong) == len(read) and reading is not None:
+            reading.note_stale(min(found.source.as_of for found, _ in read), wrong[0])
+        return [found for found, _ in read]
 
     async def identities(self) -> AsyncIterator[Identity]:
         """Items that the machines' jobs mention: OctoPrint lists its files, one call per machine; of the others it

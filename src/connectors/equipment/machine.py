@@ -1,10 +1,9 @@
 """What the drivers share: the newest values are kept, trouble is told beside them, payloads are wrapped."""
 
 import hashlib
-import random
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -23,12 +22,12 @@ from connectors.kit.guarded import LastValue
 from connectors.kit.integration import Integration, Origin
 from connectors.kit.manifest import Payload
 from connectors.kit.protocols import Raw
+from connectors.kit.reconnect import Reconnect
+from connectors.kit.resilience import Breaker
 from connectors.kit.services import Services
 from unified.records import Equipment
 
 S = TypeVar("S", bound=msgspec.Struct)
-
-_LONGEST_PAUSE: Final = 60.0
 
 
 class KnownMachine(ABC, Generic[S]):
@@ -46,6 +45,11 @@ class KnownMachine(ABC, Generic[S]):
         self.known: LastValue[S] = LastValue(services.clock)
 
     # --- what a protocol gives
+
+    @property
+    @abstractmethod
+    def way(self) -> Breaker:
+        """The way that the machine's calls go."""
 
     @property
     def requests(self) -> int:
@@ -134,31 +138,31 @@ class KnownMachine(ABC, Generic[S]):
         )
 
     async def follow(self, emit: Emit) -> None:
-        """`watch`, for ever: an outage, or nonsense, is told once, then tried again with growing pauses. What a
-        person must mend is raised."""
-        failures = 0
-        log = self.services.log
+        """`watch`, for ever: after an outage, or nonsense, it is tried again with growing pauses, and the machine is
+        told with its trouble, once. What a person must mend is raised."""
+        reconnect = Reconnect(
+            integration=self.integration,
+            services=self.services,
+            way=self.way,
+            ask=self.version,
+            lost="equipment.stream_lost",
+            back="equipment.stream_open",
+            facts={"machine": self.facts.id},
+        )
+        troubled = False
 
         def heard(raw: Raw) -> None:
-            nonlocal failures
-            if failures:
-                log.info("equipment.stream_open", integration=self.integration.key, machine=self.facts.id)
-            failures = 0
+            nonlocal troubled
+            troubled = False
+            reconnect.opened()
             emit(raw)
 
         while True:
             try:
                 await self.watch(heard)
             except (VendorDown, BadPayload) as error:
-                failures += 1
-                if failures == 1:
-                    log.warning(
-                        "equipment.stream_lost",
-                        integration=self.integration.key,
-                        machine=self.facts.id,
-                        reason=error.message,
-                    )
+                if not troubled:
+                    troubled = True
                     emit(self.wrapped(self.troubled(error)))
-                asked = error.retry_after if isinstance(error, VendorDown) else None
-                pause = asked or 0.5 * 2 ** min(failures - 1, 10)
-                await self.services.clock.sleep(min(_LONGEST_PAUSE, pause) * (0.75 + random.random() / 2))
+                after = error.retry_after if isinstance(error, VendorDown) else None
+                await reconnect.broke(error.message, after=after)

@@ -1,10 +1,8 @@
-"""A vendor's WebSocket that stays: watchdog, reconnect with growing pauses, told once when it goes and comes."""
+"""A vendor's WebSocket that stays: watchdog, reconnect with growing pauses."""
 
 import asyncio
-import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Final
 
 import msgspec
 import websockets
@@ -12,6 +10,8 @@ from websockets.asyncio.client import ClientConnection
 
 from connectors.kit.errors import AuthFailed, VendorDown
 from connectors.kit.integration import Integration
+from connectors.kit.reconnect import LONGEST_PAUSE, Reconnect
+from connectors.kit.resilience import Breaker
 from connectors.kit.services import Services
 
 
@@ -30,9 +30,6 @@ class Target(msgspec.Struct, frozen=True):
 
 
 Greet = Callable[[ClientConnection], Awaitable[None]]
-STEADY_SECONDS: Final = 30.0
-"""A connection that stood this long was a good one: after it the pauses begin anew. One that breaks at once does
-not count, or a vendor that opens and closes would be called twice a second for ever."""
 
 
 class _Connect(websockets.connect):
@@ -49,18 +46,25 @@ async def listen(
     services: Services,
     silence_seconds: float,
     greet: Greet | None = None,
-    longest_pause: float = 60.0,
+    way: Breaker | None = None,
+    ask: Callable[[], Awaitable[object]] | None = None,
+    facts: Mapping[str, object] | None = None,
+    longest_pause: float = LONGEST_PAUSE,
     max_size: int = 4 << 20,
 ) -> AsyncIterator[Opened | str | bytes]:
     """The socket's messages, for ever, with an `Opened` before those of each connection.
 
     `silence_seconds` without a message means that the connection is dead. A refused handshake with status 401
-    or 403 asks `target` for fresh credentials; the third such refusal in a row raises `AuthFailed`.
+    or 403 asks `target` for fresh credentials; the third such refusal in a row raises `AuthFailed`. For `way`, `ask`
+    and `facts` see `Reconnect`.
     """
-    clock, key = services.clock, integration.key
-    again, told, failures, refusals = False, False, 0, 0
+    key = integration.key
+    again, refusals = False, 0
+    reconnect = Reconnect(
+        integration=integration, services=services, way=way, ask=ask, facts=facts, longest_pause=longest_pause
+    )
     while True:
-        opened_at: float | None = None
+        opened = False
         try:
             goal = await target()
             async with _Connect(
@@ -78,9 +82,8 @@ async def listen(
                 if greet is not None:
                     async with asyncio.timeout(integration.deadline_seconds):
                         await greet(socket)
-                if told:
-                    services.log.info("vendor.socket_open", integration=key)
-                told, refusals, opened_at = False, 0, clock.monotonic()
+                reconnect.opened()
+                opened, refusals = True, 0
                 yield Opened(again)
                 again = True
                 while True:
@@ -101,17 +104,8 @@ async def listen(
             reason = f"closed with code {error.rcvd.code}" if error.rcvd else "the connection broke off"
         except TimeoutError:
             reason = (
-                f"silent for {silence_seconds:g} s"
-                if opened_at is not None
-                else f"not open within {integration.deadline_seconds:g} s"
+                f"silent for {silence_seconds:g} s" if opened else f"not open within {integration.deadline_seconds:g} s"
             )
         except (websockets.WebSocketException, OSError, VendorDown) as error:
             reason = type(error).__name__  # its text may hold the address, and a token in it
-        if opened_at is not None and clock.monotonic() - opened_at >= STEADY_SECONDS:
-            failures = 0
-        failures += 1
-        if not told:
-            services.log.warning("vendor.socket_lost", integration=key, reason=reason)
-            told = True
-        pause = min(longest_pause, 0.5 * 2 ** min(failures - 1, 10)) * (0.75 + random.random() / 2)
-        await clock.sleep(pause)
+        await reconnect.broke(reason)

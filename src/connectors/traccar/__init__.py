@@ -234,6 +234,8 @@ class Traccar(Connector):
             integration=self.integration,
             services=self.services,
             silence_seconds=self.settings.silence_seconds,
+            way=self.api.breaker,
+            ask=self.check,
             max_size=32 << 20,
         )
         try:

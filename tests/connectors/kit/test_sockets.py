@@ -12,8 +12,9 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import Request, Response, ServerConnection, serve
 
 from connectors.kit.errors import AuthFailed, VendorDown
+from connectors.kit.reconnect import STEADY_SECONDS
 from connectors.kit.services import Services
-from connectors.kit.sockets import STEADY_SECONDS, Greet, Opened, Target, listen
+from connectors.kit.sockets import Greet, Opened, Target, listen
 from tests.connectors.contract import FakeClock, Lines
 from tests.connectors.kit.peer import integration
 

@@ -18,6 +18,7 @@ from connectors.kit.attempts import ATTEMPTS
 from connectors.kit.errors import BadRequest
 from connectors.kit.guarded import Guarded
 from connectors.kit.integration import Integration, Origin
+from connectors.kit.resilience import Breaker
 from connectors.kit.services import Services
 from unified.records import Equipment
 
@@ -55,6 +56,10 @@ class ModbusMachine(KnownMachine[values.Snapshot]):
             explain=explain,
             rate=options.requests_per_second,
         )
+
+    @property
+    def way(self) -> Breaker:
+        return self._guard.breaker
 
     @property
     def blocks(self) -> list[Block]:

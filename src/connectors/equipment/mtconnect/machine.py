@@ -1,6 +1,7 @@
 """One device behind an MTConnect agent: its model, its current values, its stream of observations."""
 
 import contextlib
+from collections.abc import Mapping
 from typing import Final, TypeVar
 
 import msgspec
@@ -12,12 +13,13 @@ from connectors.equipment.mtconnect import mapping, wire
 from connectors.equipment.mtconnect.merge import Merged
 from connectors.equipment.mtconnect.payloads import OUT_OF_RANGE, SNAPSHOT, document, expect, explain
 from connectors.equipment.mtconnect.settings import MTConnect
-from connectors.equipment.settings import Machine
+from connectors.equipment.settings import Machine, Settings
 from connectors.kit.auth import HeaderAuth
 from connectors.kit.errors import BadPayload, NotFound, VendorDown, VendorError
 from connectors.kit.http import Api, segment
 from connectors.kit.integration import Integration, Origin, Secret
 from connectors.kit.multipart import Part, parts
+from connectors.kit.resilience import Breaker
 from connectors.kit.services import Reading, Services, current_reading
 from unified.records import Equipment
 
@@ -30,8 +32,8 @@ _SILENT_BEATS: Final = 3
 
 
 class MTConnectMachine(KnownMachine[wire.Snapshot]):
-    """See `Driver`. A read costs one call; after a restart of the agent two, and one more while there are assets
-    and they have changed."""
+    """See `Driver`. The way to the agent is shared by its machines. A read costs one call; after a restart of the
+    agent two, and one more while there are assets and they have changed."""
 
     decoder = SNAPSHOT
 
@@ -39,7 +41,7 @@ class MTConnectMachine(KnownMachine[wire.Snapshot]):
         self,
         machine: Machine,
         facts: Facts,
-        key: Secret | None,
+        api: Api,
         options: MTConnect,
         *,
         integration: Integration,
@@ -47,15 +49,7 @@ class MTConnectMachine(KnownMachine[wire.Snapshot]):
         push_seconds: float,
     ) -> None:
         super().__init__(facts, integration=integration, services=services)
-        accept = "application/json" if options.format == "json" else "application/xml, text/xml"
-        self.api = Api(
-            integration,
-            services,
-            base_url=machine.url,
-            auth=HeaderAuth("Authorization", key) if key is not None else None,
-            explain=explain,
-            headers={"Accept": accept},
-        )
+        self.api = api
         self._wanted = machine.device
         self._options, self._push_seconds = options, push_seconds
         self._device: wire.Device | None = None
@@ -70,6 +64,10 @@ class MTConnectMachine(KnownMachine[wire.Snapshot]):
         self._gap: wire.Gap | None = None
         self._streamed: wire.Header | None = None
         """Header of the newest document of the stream: where it goes on after a break."""
+
+    @property
+    def way(self) -> Breaker:
+        return self.api.breaker
 
     # --- reads
 
@@ -323,3 +321,35 @@ class MTConnectMachine(KnownMachine[wire.Snapshot]):
         self._streamed = header
         emit(self.wrapped(self.known.put(self._snapshot()).value))
         await self.services.clock.sleep(self._push_seconds)  # a buffer that is always too small must not spin us
+
+
+def machines(
+    settings: Settings, keys: Mapping[str, Secret], *, integration: Integration, services: Services
+) -> dict[str, MTConnectMachine]:
+    """The machines of an integration, by id; those behind one agent share the way to it. `keys`: by machine."""
+    options = settings.mtconnect or MTConnect()
+    accept = "application/json" if options.format == "json" else "application/xml, text/xml"
+    ways: dict[tuple[str, str | None], Api] = {}
+    found: dict[str, MTConnectMachine] = {}
+    for machine in settings.machines:
+        key = keys.get(machine.id)
+        api = ways.get((machine.url, machine.api_key))
+        if api is None:
+            api = ways[machine.url, machine.api_key] = Api(
+                integration,
+                services,
+                base_url=machine.url,
+                auth=HeaderAuth("Authorization", key) if key is not None else None,
+                explain=explain,
+                headers={"Accept": accept},
+            )
+        found[machine.id] = MTConnectMachine(
+            machine,
+            settings.facts(machine),
+            api,
+            options,
+            integration=integration,
+            services=services,
+            push_seconds=settings.push_seconds,
+        )
+    return found

@@ -172,6 +172,8 @@ class _Push:
             services=self._services,
             silence_seconds=_SILENCE,
             greet=self._greet,
+            way=self._machine.api.breaker,
+            facts={"machine": self._machine.facts.id},
         )
         async with contextlib.aclosing(messages):  # type: ignore[type-var]
             async for message in messages:

@@ -23,6 +23,7 @@ from connectors.equipment.points import Identity, Taken, shortest
 from connectors.equipment.settings import Machine, Settings
 from connectors.kit.errors import BadRequest, NotFound, VendorDown
 from connectors.kit.integration import Integration, Origin, Secret
+from connectors.kit.resilience import Breaker
 from connectors.kit.services import Services
 from unified.records import Equipment
 
@@ -68,6 +69,10 @@ class OpcUaMachine(KnownMachine[values.Snapshot]):
         self._push_seconds = push_seconds
         self._watched: tuple[Link, Watched] | None = None
         self._finding = asyncio.Lock()
+
+    @property
+    def way(self) -> Breaker:
+        return self._server.guard.breaker
 
     async def version(self) -> str:
         async def ask(link: Link) -> str:
