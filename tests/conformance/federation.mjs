@@ -1,5 +1,6 @@
 // The example of docs/federation.md, as it stands there: its files, its second subgraph, its supergraph.
 
+import { createHmac } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 
 import { address, ask, assert, freePort, python, root, scratch, url } from './suite.mjs';
@@ -32,6 +33,25 @@ export async function bothSubgraphs(change = (text) => text) {
   ];
 }
 
+/** A Crossdock without integrations that wants to know who asks; `authorization` is what it takes. */
+export async function guarded() {
+  const own = await freePort();
+  const secret = 'a secret of at least thirty-two bytes, for the suite';
+  writeFileSync(
+    `${scratch}/guarded.toml`,
+    `[server]\nport = ${own}\n[store]\nurl = "sqlite:///guarded.db"\n[auth.jwt]\nissuer = "suite"\naudience = "crossdock"\nalgorithms = ["HS256"]\nsecret = "${secret}"\n`,
+  );
+  await python(['-m', 'server.cli', 'serve', '--config', `${scratch}/guarded.toml`], /Crossdock is ready/);
+  const part = (value) => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
+  const now = Math.floor(Date.now() / 1000);
+  const claims = { iss: 'suite', aud: 'crossdock', sub: 'somebody', org: 'default', scope: 'read', iat: now, exp: now + 600 };
+  const signed = `${part({ alg: 'HS256', typ: 'JWT' })}.${part(claims)}`;
+  const authorization = `Bearer ${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
+  const at = `http://127.0.0.1:${own}/graphql`;
+  const { data } = await ask('{ _service { sdl } }', {}, { to: at, headers: { authorization } });
+  return { subgraph: { name: 'crossdock', url: at, sdl: data._service.sdl }, authorization };
+}
+
 /** Calls of one stand-in of the sandbox until now, by kind of call. */
 export async function vendorCalls(name) {
   const { stand_ins } = await (await fetch(`${process.env.SANDBOX}/_control/${name}`)).json();
@@ -58,6 +78,25 @@ async function callsDuring(name, work) {
   await work();
   const after = await vendorCalls(name);
   return Object.fromEntries(Object.entries(after).map(([kind, count]) => [kind, count - (before[kind] ?? 0)]).filter(([, count]) => count));
+}
+
+/** Checks of a gateway that listens at `to`, over what `guarded()` gives. */
+export function whoAsks(to, authorization) {
+  const query = '{ systems { system } }';
+  return {
+    'who asks is told to Crossdock': async () => {
+      const { data, errors } = await ask(query, {}, { to, headers: { authorization } });
+      assert.equal(errors, undefined, JSON.stringify(errors));
+      assert.ok(data.systems.length > 0);
+    },
+    'who says nothing is nobody there': async () => {
+      for (const headers of [{}, { authorization: 'Bearer nonsense' }]) {
+        const { data, errors } = await ask(query, {}, { to, headers });
+        assert.equal(data?.systems ?? null, null);
+        assert.ok(errors.length > 0);
+      }
+    },
+  };
 }
 
 /** Checks of a gateway that listens at `to`, over `bothSubgraphs(spoiled)`. */

@@ -11,15 +11,15 @@ import { composeServices } from '@theguild/federation-composition';
 import { parse } from 'graphql';
 import { createClient } from 'graphql-sse';
 
-import { bothSubgraphs, gatewayChecks, spoiled, written } from './federation.mjs';
+import { bothSubgraphs, gatewayChecks, guarded, spoiled, whoAsks, written } from './federation.mjs';
 import { address, assert, run, take } from './suite.mjs';
 
 const subgraphs = await bothSubgraphs(spoiled);
-const { supergraphSdl, errors } = composeServices(subgraphs.map(({ name, url, sdl }) => ({ name, url, typeDefs: parse(sdl) })));
-assert.equal(errors, undefined);
 const { gatewayConfig } = await import(pathToFileURL(written('gateway.config.mjs')));
 
-async function gateway(config) {
+async function gateway(config, over = subgraphs) {
+  const { supergraphSdl, errors } = composeServices(over.map(({ name, url, sdl }) => ({ name, url, typeDefs: parse(sdl) })));
+  assert.equal(errors, undefined);
   const runtime = createGatewayRuntime({ ...config, supergraph: supergraphSdl, logging: false, maskedErrors: false });
   const server = createServer(runtime);
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -60,7 +60,16 @@ const subscriptions = (to) => ({
   },
 });
 
-const checks = gatewayChecks(bySocket);
+const { subgraph, authorization } = await guarded();
+const strict = await gateway(gatewayConfig, [subgraph]);
+const checks = { ...gatewayChecks(bySocket), ...whoAsks(strict, authorization) };
+checks['who subscribes is told to Crossdock, too'] = async () => {
+  const follow = (headers) => createClient({ url: strict, fetchFn: fetch, retryAttempts: 0, headers }).iterate({ query: 'subscription { vehicleChanged { id } }' });
+  const taken = follow({ authorization }).next().then(() => 'something came', (error) => error);
+  assert.equal(await Promise.race([taken, new Promise((resolve) => setTimeout(resolve, 1500, 'open'))]), 'open');
+  const refused = await follow({}).next().then(({ value }) => value, (error) => error);
+  assert.ok(refused instanceof Error || refused.errors?.length > 0, JSON.stringify(refused));
+};
 for (const [way, to] of [['by WebSocket', bySocket], ['by server-sent events', byEvents]])
   for (const [title, check] of Object.entries(subscriptions(to))) checks[`${title} (${way})`] = check;
 await run('hive-gateway', checks);
