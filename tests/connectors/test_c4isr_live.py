@@ -365,7 +365,6 @@ async def test_after_a_break_it_reconnects_and_fills_the_gap(rig: Rig) -> None:
     assert rig.standin.faults.calls["GET", "/Marti/api/cot/sa"] == 1
     assert rig.log.events == ["vendor.unavailable", "vendor.available"], "the stream is part of the outage"
     assert 0.37 <= rig.clock.slept[0] <= 0.63
-    assert rig.clock.slept[2] > rig.clock.slept[0], "pauses grow"
 
 
 async def test_a_server_that_needs_a_moment_to_come_back_has_its_gap_filled(rig: Rig) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sandbox.standin import Failure
 from tests.graph.harness import Graph, graph_over_the_sandbox
 
-DOWN_HINT = "The vendor does not answer properly; its rows are missing until it is back."
+DOWN_HINT = "The vendor does not answer properly; its rows are missing, or old, until it is back."
 WRONG_HINT = "The vendor may have changed its interface: save the answer and run `crossdock decode` on it."
 
 

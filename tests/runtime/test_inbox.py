@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from runtime.store import Database, Delivery, Inbox, InboxCounts
 from runtime.store.inbox import CLAIM_SECONDS
@@ -250,6 +252,24 @@ async def test_what_waits_and_what_was_given_up_is_counted_by_integration(inbox:
     assert await inbox.counts() == InboxCounts(pending=2, dead=1)
     await inbox.done([first])
     assert await inbox.counts_by_integration("acme") == {"tak": InboxCounts(pending=0, dead=1)}
+
+
+async def test_to_count_what_is_open_what_is_done_is_not_looked_at(inbox: Inbox, database: Database) -> None:
+    """A week's deliveries lie there, done; a page that goes through them all is not ready in time."""
+    if database.dialect != "sqlite":
+        pytest.skip("PostgreSQL plans by how many rows of each kind there are")
+    asked: list[tuple[str, Any]] = []
+    assert database._engine is not None
+    engine = database._engine.sync_engine
+    event.listen(engine, "before_cursor_execute", lambda *given: asked.append((given[2], given[3])))
+    await inbox.counts_by_integration("acme")
+    await inbox.counts()
+    selects = [each for each in asked if each[0].startswith("SELECT")]
+    assert len(selects) == 2
+    for statement, parameters in selects:
+        async with database.reading() as connection:
+            plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            assert "ix_inbox_status_done_at (status=?)" in next(iter(plan))[3]
 
 
 async def test_what_was_accepted_is_there_after_a_restart(database: Database, clock: FakeClock) -> None:

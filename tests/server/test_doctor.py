@@ -101,7 +101,7 @@ async def test_a_vendor_that_fails_spoils_its_own_line_only(
     fault, way_out, good = found.section("Integrations")
     assert fault.startswith(f"FAIL  fleet (Traccar): GET {url}/traccar/api/")
     assert fault.endswith(" answered 503, down")
-    assert way_out == "→ The vendor does not answer properly; its rows are missing until it is back."
+    assert way_out == "→ The vendor does not answer properly; its rows are missing, or old, until it is back."
     assert good.startswith("ok    rides")
     assert (found.well, found.last) == (False, "1 check failed.")
 

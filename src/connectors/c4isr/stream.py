@@ -128,7 +128,7 @@ class CotStream:
             refusals = refusals + 1 if refused else 0
             if refused and refusals >= REFUSALS:
                 raise AuthFailed(f"{key}: the CoT stream: {refused}", integration=key)
-            await self._reconnect.broke(refused or reason)
+            await self._reconnect.broke(refused or reason, refused=refused is not None)
 
     async def _connection(self, again: bool) -> AsyncGenerator[Opened | Received | None, None]:
         """One connection's events; null once it stands, before the server has said anything."""

@@ -147,6 +147,7 @@ class KnownMachine(ABC, Generic[S]):
             ask=self.version,
             lost="equipment.stream_lost",
             back="equipment.stream_open",
+            reopened="equipment.stream_reopened",
             facts={"machine": self.facts.id},
         )
         troubled = False

@@ -123,7 +123,7 @@ class BatchTooLarge(VendorError):
 
 class VendorDown(VendorError):
     code = "ERR_VENDOR_UNAVAILABLE"
-    hint = "The vendor does not answer properly; its rows are missing until it is back."
+    hint = "The vendor does not answer properly; its rows are missing, or old, until it is back."
 
     def __init__(
         self,

@@ -64,7 +64,7 @@ async def listen(
         integration=integration, services=services, way=way, ask=ask, facts=facts, longest_pause=longest_pause
     )
     while True:
-        opened = False
+        opened = refused = False
         try:
             goal = await target()
             async with _Connect(
@@ -92,7 +92,8 @@ async def listen(
                     yield message
         except websockets.InvalidStatus as error:
             status = error.response.status_code
-            refusals = refusals + 1 if status in (401, 403) else 0
+            refused = status in (401, 403)
+            refusals = refusals + 1 if refused else 0
             if refusals >= 3:
                 raise AuthFailed(
                     f"{key}: the vendor's socket refuses the credentials (HTTP {status})",
@@ -108,4 +109,4 @@ async def listen(
             )
         except (websockets.WebSocketException, OSError, VendorDown) as error:
             reason = type(error).__name__  # its text may hold the address, and a token in it
-        await reconnect.broke(reason)
+        await reconnect.broke(reason, refused=refused)

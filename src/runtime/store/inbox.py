@@ -200,11 +200,9 @@ class Inbox:
         """Of one organisation; integrations of which nothing waits and nothing was given up are absent."""
         pending = func.count().filter(_PENDING)
         dead = func.count().filter(inbox.c.status == DEAD)
-        query = (
-            select(inbox.c.integration, pending, dead)
-            .where(inbox.c.organisation == organisation, _OPEN)
-            .group_by(inbox.c.integration)
-        )
+        # as an expression: by its index SQLite would go through all that was ever delivered, and most of it is done
+        of_it = func.coalesce(inbox.c.organisation, "") == organisation
+        query = select(inbox.c.integration, pending, dead).where(of_it, _OPEN).group_by(inbox.c.integration)
         async with self._database.reading() as connection:
             return {row[0]: InboxCounts(pending=row[1], dead=row[2]) for row in await connection.execute(query)}
 
