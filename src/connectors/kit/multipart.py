@@ -52,7 +52,8 @@ async def parts(
     if api.auth is not None:
         request = await anext(api.auth.async_auth_flow(request))
     limit = api.integration.deadline_seconds
-    request.extensions["timeout"] = {"connect": limit, "read": silence_seconds, "write": limit, "pool": limit}
+    # the waits for the head and for each piece have limits here; a second one beside them would win now and then
+    request.extensions["timeout"] = {"connect": limit, "read": None, "write": limit, "pool": limit}
     owned = None if api.services.transport is not None else real_transport(api._tls)
     transport = api.services.transport or owned
     assert transport is not None
