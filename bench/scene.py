@@ -18,17 +18,10 @@ from typing import Any, Final, Self
 from bench.chains import Call
 from bench.processes import AROUND, ROOT, UNDER_TEST, Process, free_port, python
 from bench.queries import FEDERATED
+from sandbox.elsewhere import PORTS
 
 FEDERATED_KEYS: Final = ("ewm-west", "ewm-north", "plm", "fleet")
 """Integrations of the federated query: two SAP EWM systems with three warehouses, Teamcenter and Traccar."""
-SANDBOX_PORTS: Final = {
-    "--port": 8100,
-    "--tak-rest-port": 8101,
-    "--tak-stream-port": 8102,
-    "--opcua-port": 8110,
-    "--modbus-port": 8111,
-}
-"""Flags of `python -m sandbox`, and the ports that the sandbox's configuration takes for granted."""
 _SANDBOX_FILE: Final = ROOT / "crossdock.sandbox.toml"
 READY_SECONDS: Final = 60.0
 
@@ -117,7 +110,7 @@ class Scene:
     @cached_property
     def sandbox(self) -> dict[str, int]:
         """Port of each listener of the stand-ins, by the flag that sets it."""
-        ports = {flag: free_port() for flag in SANDBOX_PORTS}
+        ports = {flag: free_port() for flag in PORTS}
         command = python("-m", "sandbox", "--state-dir", str(self.folder / "sandbox"))
         command += [word for flag, port in ports.items() for word in (flag, str(port))]
         self.start("sandbox", command).wait_for(ports["--port"])
@@ -183,9 +176,9 @@ class Scene:
         of measurement, and without a limit of their own.
         """
         text = _SANDBOX_FILE.read_text()
-        ports = {was: self.sandbox[flag] for flag, was in SANDBOX_PORTS.items()}
+        ports = {was: self.sandbox[flag] for flag, was in PORTS.items()}
         if vendors is not None:
-            ports[SANDBOX_PORTS["--port"]] = vendors
+            ports[PORTS["--port"]] = vendors
         for was, now in ports.items():
             text = text.replace(f"127.0.0.1:{was}", f"127.0.0.1:{now}")
         unknown = {int(each) for each in re.findall(r"127\.0\.0\.1:(\d+)", text)} - set(ports.values())

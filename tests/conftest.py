@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,22 +11,22 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.elsewhere import free_ports
+
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
 def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server over the sandbox's vendors, in processes of their own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    [port] = free_ports(1)
     address = f"http://127.0.0.1:{port}"
-    log = tmp_path_factory.mktemp("live") / "log"
+    folder = tmp_path_factory.mktemp("live")
+    log = folder / "log"
     environ = {**os.environ, "CROSSDOCK_PORT": str(port), "PYTHONPATH": str(ROOT / "src")}
     with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sandbox.start"], cwd=ROOT, env=environ, stdout=out, stderr=out
-        )
+        command = [sys.executable, "-m", "sandbox.start", "--free-ports", str(folder / "sandbox")]
+        process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=out, stderr=out)
         try:
             end = time.monotonic() + 60
             while not _ready(address):
