@@ -366,16 +366,16 @@ EXTERNAL = (
 
 @pytest.mark.parametrize("body", [LAUGHS, EXTERNAL, b"<!DOCTYPE e SYSTEM 'http://127.0.0.1:1/e.dtd'><event/>"])
 def test_dtds_and_entities_are_refused(body: bytes) -> None:
-    with pytest.raises(BadPayload, match="DTD or entities") as caught:
+    with pytest.raises(BadPayload, match="document type") as caught:
         cot.node(body)
     assert caught.value.path == "$"
-    with pytest.raises(BadPayload, match="DTD or entities"):
+    with pytest.raises(BadPayload, match="document type"):
         list(cot.events(body))
 
 
 def test_entities_without_a_dtd_are_refused_too() -> None:
     found, _ = cot.cut(EXTERNAL)
-    with pytest.raises(BadPayload, match="not well-formed"):
+    with pytest.raises(BadPayload, match="the message is no XML"):
         cot.parse(found[0])
 
 

@@ -17,6 +17,7 @@ from lxml import etree
 
 from connectors.kit import decode
 from connectors.kit.errors import BadPayload, MappingFailed
+from connectors.kit.xml import parser, refuse_bytes_with_document_type, root_of
 
 MAX_EVENT = 1 << 20
 """Bytes of one event; the largest seen in the field are drawings of some 100 kB."""
@@ -27,7 +28,6 @@ DECLARATION = b'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 END = b"</event>"
 
 _START = re.compile(rb"<event(?=[\s>])")
-_DTD = re.compile(rb"<!\s*(DOCTYPE|ENTITY|ELEMENT|ATTLIST)", re.IGNORECASE)
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -145,26 +145,7 @@ def node(body: bytes, *, limit: int = MAX_EVENT) -> Node:
     """An XML document as a tree, with everything dangerous refused."""
     if len(body) > limit:
         raise BadPayload(f"the XML is longer than {limit} bytes", path="$")
-    if _DTD.search(body) or b"\0" in body:
-        raise BadPayload("the XML has a DTD or entities, which are refused", path="$")
-    parser = etree.XMLParser(
-        encoding="utf-8",
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        dtd_validation=False,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
-    try:
-        root = etree.fromstring(body.strip(), parser)
-    except etree.XMLSyntaxError as fault:
-        line, column = fault.position
-        raise BadPayload(f"the XML is not well-formed at line {line}, column {column}", path="$") from None
-    if root is None or root.getroottree().docinfo.internalDTD is not None:
-        raise BadPayload("the XML has a DTD or entities, which are refused", path="$")
-    return _node(root, 0)
+    return _node(root_of(body.strip(), "the message", parser(encoding="utf-8")), 0)
 
 
 def _node(element: "etree._Element", depth: int) -> Node:
@@ -228,8 +209,7 @@ def events(body: bytes) -> Iterator[Event | BadPayload]:
 
     Raises `BadPayload` when it is no such answer at all.
     """
-    if _DTD.search(body):
-        raise BadPayload("the XML has a DTD or entities, which are refused", path="$")
+    refuse_bytes_with_document_type(body, "the message")
     found, rest = cut(body)
     if not found and body.strip() and b"<events" not in rest[:300]:
         raise BadPayload("the answer is no CoT", path="$")

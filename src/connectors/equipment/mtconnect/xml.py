@@ -1,15 +1,15 @@
 """MTConnect's XML, any version from 1.0 on: by local names, since the version stands in the namespace and vendors
-add elements in namespaces of their own. Entities, DTDs and the network are off.
+add elements in namespaces of their own.
 """
 
 from collections.abc import Iterator
-from functools import cache
 from typing import Final
 
 from lxml import etree
 
 from connectors.equipment.mtconnect import wire
 from connectors.kit.errors import BadPayload
+from connectors.kit.xml import root_of
 
 _DETAILS_MOST: Final = 40
 _DETAIL_LONGEST: Final = 200
@@ -18,31 +18,9 @@ _TEXT_SHORT: Final = 200
 """Characters; a longer value is looked at more closely."""
 
 
-@cache
-def _parser() -> etree.XMLParser:
-    return etree.XMLParser(
-        resolve_entities=False,
-        load_dtd=False,
-        dtd_validation=False,
-        no_network=True,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
-
-
 def parse(body: bytes) -> etree._Element:
-    """The root element. Raises `BadPayload` for what is no XML, or XML with a DTD."""
-    if b"<!DOCTYPE" in body:
-        raise BadPayload("the document has a DTD, which is refused", path="$")
-    try:
-        root = etree.fromstring(body, _parser())
-    except (etree.XMLSyntaxError, ValueError) as fault:
-        raise BadPayload(f"the answer is no XML: {str(fault)[:200]}", path="$") from None
-    # the look above misses a DTD in an encoding like UTF-16
-    if root.getroottree().docinfo.doctype:  # type: ignore[union-attr]
-        raise BadPayload("the document has a DTD, which is refused", path="$")
-    return root
+    """The root element. Raises `BadPayload` for what is no XML, or XML with a document type."""
+    return root_of(body)
 
 
 def local(element: etree._Element) -> str:

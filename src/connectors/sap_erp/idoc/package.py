@@ -6,6 +6,7 @@ import msgspec
 from lxml import etree
 
 from connectors.kit.errors import BadPayload
+from connectors.kit.xml import HARDENED, refuse_document_type
 from connectors.sap_erp.idoc.segments import Control, control_of
 
 MOST_BYTES: Final = 4 << 20
@@ -28,12 +29,8 @@ class Package:
         self._parser = etree.XMLPullParser(
             events=("start", "end"),
             tag="IDOC",
-            resolve_entities=False,
-            no_network=True,
-            load_dtd=False,
-            huge_tree=False,
             remove_comments=True,
-            remove_pis=True,
+            **HARDENED,
         )
         self._since = 0
         self._began = self._checked = False
@@ -85,8 +82,7 @@ class Package:
 
     def _check(self, element: Any) -> None:
         self._checked = True
-        if element.getroottree().docinfo.doctype:
-            raise BadPayload("the IDoc has a document type (DTD), which no IDoc has; nothing of it was read", path="$")
+        refuse_document_type(element, "the IDoc")
 
     def _document(self, element: Any) -> Document:
         element.tail = None

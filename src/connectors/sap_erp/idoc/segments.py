@@ -4,10 +4,10 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
-from lxml import etree
 from msgspec import field
 
 from connectors.kit.errors import BadPayload
+from connectors.kit.xml import root_of
 
 T = TypeVar("T")
 
@@ -243,14 +243,7 @@ def control_of(idoc: Any) -> Control:
 
 def parsed(body: bytes) -> Any:
     """The IDOC element of one document. Raises `BadPayload`."""
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_pis=True)
-    try:
-        root = etree.fromstring(body, parser)
-    except etree.XMLSyntaxError as fault:
-        raise BadPayload(f"the IDoc is no XML: {fault.msg}", path="$") from None
-    docinfo: Any = root.getroottree().docinfo
-    if docinfo.doctype:
-        raise BadPayload("the IDoc has a document type (DTD), which no IDoc has; nothing of it was read", path="$")
+    root = root_of(body, "the IDoc")
     idoc = root if root.tag == "IDOC" else root.find(".//IDOC")
     if idoc is None:
         raise BadPayload("there is no IDOC element in what was sent", path="$")
