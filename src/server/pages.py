@@ -25,10 +25,13 @@ STATIC = Path(str(files("server") / "static"))
 
 STYLE = """
 :root{color-scheme:light dark}
-body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
+body{font:16px/1.5 system-ui,sans-serif;max-width:90rem;margin:2rem auto;padding:0 1rem}
+nav,main>*{max-width:60rem}
+main>.scroll{max-width:none}
 table{border-collapse:collapse;width:100%;margin:1rem 0}
 caption{text-align:left;font-weight:600;padding:.3rem 0}
 td,th{text-align:left;vertical-align:top;padding:.3rem .6rem;border-bottom:1px solid #8886}
+time{white-space:nowrap}
 small{display:block;opacity:.8}
 .scroll{overflow-x:auto}
 pre{overflow-x:auto;padding:.6rem;border:1px solid #8886}
@@ -134,7 +137,16 @@ class Pages:
         return f"<h2>{title}</h2>{self._table(handles, counts)}"
 
     def _table(self, handles: Sequence[Handle], counts: dict[str, InboxCounts] | None) -> str:
-        heads = ("Integration", "System", "State", "Last answer", "Last failure", "Last event", "Waiting", "Given up")
+        heads = (
+            "Integration",
+            "System",
+            "State",
+            "Last answer (UTC)",
+            "Last failure (UTC)",
+            "Last event (UTC)",
+            "Waiting",
+            "Given up",
+        )
         rows = "".join(self._row(handle, counts) for handle in handles)
         note = "" if counts is not None else "<p>The store does not answer: what waits is not known.</p>"
         head = "".join(f'<th scope="col">{each}</th>' for each in heads)
@@ -191,4 +203,8 @@ def _moment(at: datetime) -> str:
 
 
 def _time(at: datetime | None) -> str:
-    return f'<time datetime="{at.astimezone(UTC).isoformat()}">{_moment(at)}</time>' if at is not None else "–"
+    """Without a zone: the head of its column has it."""
+    if at is None:
+        return "–"
+    utc = at.astimezone(UTC)
+    return f'<time datetime="{utc.isoformat()}">{utc:%Y-%m-%d %H:%M:%S}</time>'
