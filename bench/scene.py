@@ -24,6 +24,8 @@ FEDERATED_KEYS: Final = ("ewm-west", "ewm-north", "plm", "fleet")
 """Integrations of the federated query: two SAP EWM systems with three warehouses, Teamcenter and Traccar."""
 _SANDBOX_FILE: Final = ROOT / "crossdock.sandbox.toml"
 READY_SECONDS: Final = 60.0
+KEPT_SECONDS: Final = 4.0
+"""Uvicorn closes a connection that was silent for five; between two figures others are measured."""
 
 
 class Broken(Exception):
@@ -35,9 +37,14 @@ class Client:
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        self._asked_at = 0.0
 
     def post(self, path: str, body: Mapping[str, Any]) -> bytes:
         """Raises `Broken` for any status but 200, `OSError` where nobody answers."""
+        now = time.monotonic()
+        if now - self._asked_at > KEPT_SECONDS:
+            self._connection.close()
+        self._asked_at = now
         self._connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
         answer = self._connection.getresponse()
         text = answer.read()
