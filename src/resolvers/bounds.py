@@ -11,6 +11,8 @@ from typing import NamedTuple
 import msgspec
 
 from connectors.kit.protocols import LISTINGS, can_read
+from resolvers import fanout
+from resolvers.cursors import MOVING, RECENT
 from resolvers.fanout import READ_WHOLE
 from resolvers.loaders import Loaders
 from resolvers.loaders.joins import SCANNED
@@ -82,22 +84,40 @@ class Bounds:
         *,
         given: Mapping[str, int] | None = None,
         ordered: bool = False,
+        after: bool = False,
         only: Collection[str] | None = None,
     ) -> Told:
-        """A page over all sources. `given`: the fields of the filter, each with how many values it has."""
+        """A page over all sources. `given`: the fields of the filter, each with how many values it has. `after`: it
+        goes on within a vendor's page, of which the rest may be short of rows."""
         handles = [each for each in self.sources.listing(kind) if only is None or each.key in only]
         method = LISTINGS[kind].list_method
-        uses = [self._page(handle, method, rows, given or {}, ordered) for handle in handles]
+        uses = [
+            self._page(handle, method, rows, given or {}, ordered=ordered, after=after, moves=kind in fanout.MOVING)
+            for handle in handles
+        ]
         return uses, Place(frozenset(handle.key for handle in handles), frozenset({kind}))
 
-    def _page(self, handle: Handle, method: str, rows: int, given: Mapping[str, int], ordered: bool) -> Use:
+    def _page(
+        self,
+        handle: Handle,
+        method: str,
+        rows: int,
+        given: Mapping[str, int],
+        *,
+        ordered: bool,
+        after: bool,
+        moves: bool,
+    ) -> Use:
         keys = max(given.values(), default=0)
         calls = 0
         for fact in handle.connector.calls(method).given(given):
             found = not ordered and all(name in fact.narrows or fact.rows is None for name in given)
             # otherwise it is read on until the page is full, or read whole to be sorted
             most = fact.at_most(keys, rows if found else READ_WHOLE + 1)
-            calls = max(calls, most + (fact.each if ordered else 0))
+            again = 1 if ordered else 0
+            if after and fact.rows is not None:  # the page that was begun; pages of rows that have moved and were given
+                again = 1 + (-(-(MOVING + RECENT) // max(1, min(rows, fact.rows))) if moves else 0)
+            calls = max(calls, most + fact.each * again)
         return _use(handle, method, calls)
 
     def whole(self, kind: Kind, rows: int, given: Iterable[str], at: Place, shared: str) -> Told:

@@ -25,12 +25,14 @@ _SIGNATURE = 12
 class Place(msgspec.Struct, array_like=True, frozen=True, omit_defaults=True):
     """The next row of one source: the vendor's page (null = first) and how many of its rows are behind us.
 
+    `limit` is how many rows that page was asked for, so that it comes again as it was; 0 where no row is behind us.
     `last` is the external id of the row before, for sources that are read whole and may have shifted.
     `done`: there is nothing more. `moving` and `recent` mark rows behind us that may come again (see `marks`).
     """
 
     page: str | None = None
     offset: int = 0
+    limit: int = 0
     last: str | None = None
     done: bool = False
     moving: bytes = b""

@@ -182,14 +182,19 @@ async def _read(connector: Any, kind: Kind, query: ListQuery[Any], place: Place 
     place = place or Place()
     if place.done or query.limit == 0:
         return _Read([], more=False)
-    page: SourcePage[Any] = await method(query, place.page)
+    # a page that was begun comes again as it was: of another length it might take many calls to get beyond `offset`
+    begun = msgspec.structs.replace(query, limit=place.limit) if place.limit else query
+    page: SourcePage[Any] = await method(begun, place.page)
     if query.order_by and not page.sorted:
         return await _read_whole(method, query, page, place)
-    return await _read_on(kind, method, query, page, place)
+    return await _read_on(kind, method, query, page, place, begun.limit)
 
 
-async def _read_on(kind: Kind, method: Any, query: ListQuery[Any], page: SourcePage[Any], place: Place) -> _Read:
-    """Rows from `place` on in the vendor's order, until there are enough or the end is reached."""
+async def _read_on(
+    kind: Kind, method: Any, query: ListQuery[Any], page: SourcePage[Any], place: Place, limit: int
+) -> _Read:
+    """Rows from `place` on in the vendor's order, until there are enough or the end is reached. `page` was asked for
+    with `limit`."""
     rows: list[tuple[Record, Place]] = []
     total, skip, at, scanned = page.total, place.offset, place.page, 0
     seen = {place.page}
@@ -200,8 +205,8 @@ async def _read_on(kind: Kind, method: Any, query: ListQuery[Any], page: SourceP
     while True:
         for index, record in enumerate(page.records):
             if index >= skip and query.filter.matches(record) and _is_new(record, given):
-                rows.append((record, msgspec.structs.replace(told, page=at, offset=index + 1)))
-        skip = max(0, skip - len(page.records))  # pages have other sizes when `first` has changed
+                rows.append((record, msgspec.structs.replace(told, page=at, offset=index + 1, limit=limit)))
+        skip = max(0, skip - len(page.records))  # rows may have gone since
         scanned += len(page.records)
         if page.next is None:
             if rows:
@@ -218,7 +223,7 @@ async def _read_on(kind: Kind, method: Any, query: ListQuery[Any], page: SourceP
         if page.next in seen:
             raise BadPayload("the vendor's paging goes in a circle: it gave the same page twice", path="$")
         seen.add(page.next)
-        at = page.next
+        at, limit = page.next, query.limit
         page = await method(query, at)
 
 
@@ -249,9 +254,8 @@ async def _read_whole(method: Any, query: ListQuery[Any], page: SourcePage[Any],
         key=lambda record: (_sort_key(record, query.order_by), record.source.external_id),
     )
     start = _resume(matching, place)
-    rows = [(record, Place(None, index + 1, record.source.external_id)) for index, record in enumerate(matching)][
-        start : start + query.limit
-    ]
+    places = [Place(offset=index + 1, last=record.source.external_id) for index, record in enumerate(matching)]
+    rows = list(zip(matching, places, strict=True))[start : start + query.limit]
     return _Read(rows, more=start + len(rows) < len(matching), total=len(matching))
 
 

@@ -101,7 +101,7 @@ Count = Annotated[int, Meta(ge=1, extra=_write("a whole number from 1"))]
 
 
 class LimitsSettings(_Table, frozen=True, kw_only=True):
-    """What one operation, caller or socket may be at most; docs/limits.md says what each protects from."""
+    """What one operation, caller or socket may be at most; docs/endpoint.md says what each protects from."""
 
     characters: Count = 100_000
     tokens: Count = 4_000
@@ -118,7 +118,8 @@ class LimitsSettings(_Table, frozen=True, kw_only=True):
     subscriptions_per_caller: Count = 200
     batch: Count = 10
     representations: Count = 1_000
-    cost: Count = 150_000
+    cost: Count = 500_000
+    values: Count = 200_000
     vendor_calls: Count = 5_000
 
 

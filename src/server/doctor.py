@@ -7,6 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec.structs import asdict
 from sqlalchemy.exc import DBAPIError
 
 from connectors.kit.protocols import WebhookReceiver
@@ -153,6 +154,23 @@ def _limits(settings: Settings) -> Iterator[Finding]:
         f"the schema is {'shown' if server.introspection else 'hidden'} (introspection)",
     ):
         yield Finding(State.OK, text)
+    limits = settings.limits
+    yield Finding(
+        State.OK,
+        "an operation ([limits]): " + ", ".join(f"{name} {value:,g}" for name, value in asdict(limits).items()),
+    )
+    usual = type(limits)()
+    other = [
+        f"{name} (by default {getattr(usual, name):,g})"
+        for name, value in asdict(limits).items()
+        if value != getattr(usual, name)
+    ]
+    if other:
+        yield Finding(
+            State.NOTE,
+            f"other limits than by default: {', '.join(other)}",
+            "docs/endpoint.md says what each protects from",
+        )
 
 
 async def _integration(handle: Handle) -> Finding:

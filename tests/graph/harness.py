@@ -96,7 +96,7 @@ class Graph:
 
     async def follow(self, document: str, **variables: Any) -> AsyncGenerator[Answer, None]:
         """The answers to a document, as a transport would have them."""
-        context, request = self.context(), GraphQLRequest(query=document, variables=variables)
+        context, request = self.context(), GraphQLRequest(query=document, variables=variables, cost=True)
         try:
             prepared, operation = await self.engine.prepare(request, context)
         except RequestRefused as fault:
@@ -104,7 +104,16 @@ class Graph:
             return
         async with aclosing(self.engine.stream(request, prepared, operation, context)) as answers:
             async for answer in answers:
-                yield answer
+                yield self._priced(answer)
+
+    @staticmethod
+    def _priced(answer: Answer) -> Answer:
+        """Without its cost, once no integration was called more often than was told before it ran."""
+        extensions = dict(answer.extensions or {})
+        cost = extensions.pop("cost", {"vendorCalls": []})  # none for a subscription that did not open
+        over = [each for each in cost["vendorCalls"] if each["actual"] > each["atMost"]]
+        assert not over, f"more vendor calls than the bound: {over}"
+        return replace(answer, extensions=extensions or None)
 
     async def data(self, document: str, **variables: Any) -> Any:
         """What a query without errors gives."""

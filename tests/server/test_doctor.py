@@ -84,12 +84,24 @@ async def test_when_all_is_well(tmp_path: Path, stand_ins: tuple[str, dict[str, 
         "ok    a WebSocket says who it is within 10 s (connection_init_seconds)",
         "ok    deliveries are remembered for 7 days (inbox_retention_days)",
         "ok    the schema is shown (introspection)",
+        "ok    an operation ([limits]): characters 100,000, tokens 4,000, depth 16, introspection_depth 20, aliases 100, "
+        "root_fields 20, fields 1,500, overlaps 10,000, errors 50, seconds 30, operations_per_caller 50, "
+        "subscriptions_per_socket 100, subscriptions_per_caller 200, batch 10, representations 1,000, cost 500,000, "
+        "values 200,000, vendor_calls 5,000",
     ]
     first, second = found.section("Integrations")
     assert first.startswith("ok    fleet (Traccar): Traccar 6.14.5 (")
     assert first.endswith(" ms); webhooks come to /webhooks/fleet")
     assert second.startswith("ok    rides (Passenger app (Uber Guest Rides)): Uber Guest Rides v1 (")
     assert not (tmp_path / "crossdock.db").exists(), "it changes nothing"
+
+
+async def test_limits_that_are_not_the_usual_ones_are_told(tmp_path: Path) -> None:
+    found = await said(tmp_path, STORE + "[limits]\ndepth = 12\nseconds = 2.5\n")
+    *_, of_operations, note, advice = found.section("Limits")
+    assert "depth 12," in of_operations
+    assert note == "note  other limits than by default: depth (by default 16), seconds (by default 30)"
+    assert advice == "→ docs/endpoint.md says what each protects from"
 
 
 async def test_a_vendor_that_fails_spoils_its_own_line_only(

@@ -1,16 +1,18 @@
 """Runs prepared operations: one context each, a limit on time, errors with codes and without secrets."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from functools import partial
 from inspect import isawaitable
 from typing import Any
 
 import msgspec
 from graphql import ExecutionResult, GraphQLError, OperationType, execute, located_error
-from graphql.execution import Executor, create_source_event_stream, execute_subscription_event
+from graphql.execution import create_source_event_stream, execute_subscription_event
 from graphql.pyutils import AwaitableOrValue
 
+from graph.engine.bounded import AnswerTooLong, bounded
 from graph.engine.documents import Documents, Operation, Prepared, RequestRefused, refusal
 from graph.engine.errors import Report, told
 from graph.engine.limits import Limits
@@ -73,6 +75,7 @@ class Engine:
         self._show_cost = show_cost
         self._persisted = persisted or PersistedDocuments()
         self._core = schema._schema
+        self._executor = bounded(limits.values)
         self._report = report
         self.documents = Documents(self._core, limits)
         self._pricing = Pricing(self._core, limits)
@@ -99,16 +102,23 @@ class Engine:
             return self._planned(request, prepared, operation, context)
         tally = self._tally(request, context)
         with counting(tally):
-            running = execute(
-                self._core,
-                prepared.document,
-                context_value=context,
-                variable_values=request.variables,
-                operation_name=operation.name,
-                middleware=None if context.tracing is None else context.tracing.middleware,
-                hide_suggestions=not context.introspection,
+            return await self._finished(
+                lambda: execute(
+                    self._core,
+                    prepared.document,
+                    context_value=context,
+                    variable_values=request.variables,
+                    operation_name=operation.name,
+                    middleware=None if context.tracing is None else context.tracing.middleware,
+                    hide_suggestions=not context.introspection,
+                    executor_class=self._executor,
+                ),
+                request,
+                prepared,
+                operation,
+                context,
+                tally,
             )
-            return await self._finished(running, request, prepared, operation, context, tally)
 
     async def stream(
         self, request: GraphQLRequest, prepared: Prepared, operation: Operation, context: Context
@@ -117,7 +127,7 @@ class Engine:
         if operation.type is not OperationType.SUBSCRIPTION or request.dry:
             yield await self.run(request, prepared, operation, context)
             return
-        executor = Executor.build(
+        executor = self._executor.build(
             self._core,
             prepared.document,
             context_value=context,
@@ -142,32 +152,40 @@ class Engine:
                             event = await anext(events)
                         except StopAsyncIteration:
                             return
-                        running = execute_subscription_event(executor.build_per_event_executor(event))
-                        answer = await self._finished(running, request, prepared, operation, context, tally)
+                        answer = await self._finished(
+                            partial(execute_subscription_event, executor.build_per_event_executor(event)),
+                            request,
+                            prepared,
+                            operation,
+                            context,
+                            tally,
+                        )
                     yield answer
         except Exception as fault:  # noqa: BLE001 - the source of the events failed: told as a field's failure is
             yield Answer(errors=[self._broken(fault, operation)], executed=False)
 
     async def _finished(
         self,
-        running: AwaitableOrValue[ExecutionResult],
+        execution: Callable[[], AwaitableOrValue[ExecutionResult]],
         request: GraphQLRequest,
         prepared: Prepared,
         operation: Operation,
         context: Context,
         tally: Tally,
     ) -> Answer:
-        """The answer, once it is there or its time is over."""
-        result: ExecutionResult | None = None
-        if isinstance(running, ExecutionResult):
-            result = running
-        else:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self.limits.seconds):
-                    result = await running
+        """The answer, once it is there, too long, or its time is over."""
+        stopped = None
+        try:
+            running = execution()
+            async with asyncio.timeout(self.limits.seconds):
+                result = running if isinstance(running, ExecutionResult) else await running
+        except AnswerTooLong:
+            stopped = self._too_much()
+        except TimeoutError:
+            stopped = self._too_long()
         reports = self._reports(request, prepared, operation, context, tally)
-        if result is None:
-            return Answer(errors=[self._too_long()], data=None, extensions=reports)
+        if stopped is not None:
+            return Answer(errors=[stopped], data=None, extensions=reports)
         return self._answer(result, context, reports)
 
     def _broken(self, fault: Exception, operation: Operation) -> GraphQLError:
@@ -207,6 +225,13 @@ class Engine:
         return GraphQLError(
             f"the operation took longer than {self.limits.seconds:g} s and was stopped; ask for less at once",
             extensions={"code": "TIME_LIMIT", "limit": self.limits.seconds},
+        )
+
+    def _too_much(self) -> GraphQLError:
+        return GraphQLError(
+            f"the answer has more than {self.limits.values} fields, those of all list items counted; ask for fewer "
+            "rows, or for fewer joins",
+            extensions={"code": "ANSWER_LIMIT", "limit": self.limits.values},
         )
 
     def _answer(self, result: ExecutionResult, context: Context, extensions: dict[str, Any] | None) -> Answer:

@@ -65,8 +65,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Operations in one HTTP request."""
     representations: int = 1_000
     """Representations in `_entities`."""
-    cost: int = 150_000
-    """Objects that an answer may have and fields that are used for it, weighted: what memory and time it takes."""
+    cost: int = 500_000
+    """Objects that an answer may have and fields that are used for it, weighted, before it runs: what memory and time
+    it takes. Lists are taken to be as long as they usually are."""
+    values: int = 200_000
+    """Fields that an answer has, those of all list items counted, while it runs."""
     vendor_calls: int = 5_000
     """Calls that an operation can make to vendors: what it takes of their limits, and of those who share them."""
 

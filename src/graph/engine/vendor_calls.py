@@ -173,6 +173,7 @@ class _Walk:
             rows,
             given=given,
             ordered=bool(arguments.get("orderBy")),
+            after=arguments.get("after") is not None,
             only=only if isinstance(only, tuple) else None,
         )
 
