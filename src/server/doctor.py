@@ -154,23 +154,13 @@ def _limits(settings: Settings) -> Iterator[Finding]:
         f"the schema is {'shown' if server.introspection else 'hidden'} (introspection)",
     ):
         yield Finding(State.OK, text)
-    limits = settings.limits
-    yield Finding(
-        State.OK,
-        "an operation ([limits]): " + ", ".join(f"{name} {value:,g}" for name, value in asdict(limits).items()),
-    )
-    usual = type(limits)()
-    other = [
-        f"{name} (by default {getattr(usual, name):,g})"
-        for name, value in asdict(limits).items()
-        if value != getattr(usual, name)
-    ]
+    limits, usual = asdict(settings.limits), asdict(type(settings.limits)())
+    shown = ", ".join(f"{name} {value:,g}" for name, value in limits.items())
+    yield Finding(State.OK, f"an operation ([limits]): {shown}")
+    other = [f"{name} (by default {usual[name]:,g})" for name, value in limits.items() if value != usual[name]]
     if other:
-        yield Finding(
-            State.NOTE,
-            f"other limits than by default: {', '.join(other)}",
-            "docs/endpoint.md says what each protects from",
-        )
+        advice = "docs/endpoint.md says what each protects from"
+        yield Finding(State.NOTE, f"other limits than by default: {', '.join(other)}", advice)
 
 
 async def _integration(handle: Handle) -> Finding:
