@@ -241,7 +241,7 @@ async def test_in_process_a_drop_is_what_httpx_would_raise() -> None:
     assert issubclass(Dropped, httpx.RemoteProtocolError)
 
 
-async def test_open_sockets_end_when_it_goes_down(acme: StandIn) -> None:
+async def test_open_sockets_end_when_it_goes_down(acme: StandIn, caplog: pytest.LogCaptureFixture) -> None:
     async with listening(acme.app) as port:
         async with websockets.connect(f"ws://127.0.0.1:{port}/socket") as socket:
             assert await socket.recv() == "hello"
@@ -258,6 +258,29 @@ async def test_open_sockets_end_when_it_goes_down(acme: StandIn) -> None:
         async with websockets.connect(f"ws://127.0.0.1:{port}/socket") as socket:
             assert await socket.recv() == "hello"
     assert acme.faults.calls == {("WEBSOCKET", "/socket"): 3}
+    assert caplog.records == [], "what a stand-in does on purpose is no error of its server"
+
+
+async def test_a_handshake_under_way_is_refused_when_it_goes_down(caplog: pytest.LogCaptureFixture) -> None:
+    begun = asyncio.Event()
+
+    async def slow(socket: WebSocket) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    one = StandIn("acme", Starlette(routes=[WebSocketRoute("/socket", slow)]))
+    async with listening(one.app) as port:
+
+        async def connect() -> None:
+            await websockets.connect(f"ws://127.0.0.1:{port}/socket")
+
+        coming = asyncio.create_task(connect())
+        await begun.wait()
+        one.faults.down = True
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await coming
+        assert refused.value.response.status_code == 503
+    assert caplog.records == []
 
 
 async def test_hooks_are_called(acme: StandIn) -> None:
