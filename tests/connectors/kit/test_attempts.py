@@ -205,7 +205,10 @@ async def test_after_five_failures_the_vendor_is_left_alone() -> None:
     assert made.api.breaker.state is BreakerState.OPEN
     error = await failing(made)
     assert isinstance(error, CircuitOpen)
-    assert str(error) == "depot: https://vendor.example/api failed 5 times in a row and is left alone for 15 s"
+    assert str(error) == (
+        "depot: https://vendor.example/api failed 5 times in a row and is left alone for 15 s; last: GET "
+        "https://vendor.example/api/x answered 503, down"
+    ), "the cause is told as long as it lasts"
     assert error.retry_after == 15
     assert requests(made) == 5
     assert made.log.events == ["vendor.unavailable"], "told once"
