@@ -10,6 +10,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from sandbox.standin import CONNECTION
 
@@ -24,12 +25,23 @@ class CuttableProtocol(HttpToolsProtocol):
         self.scope["extensions"] = extensions
 
 
+class DecliningProtocol(WebSocketsSansIOProtocol):
+    """A handshake that is declined with a status is answered. uvicorn takes it for one that was forgotten, and logs an
+    error of the application for each try of a client whose vendor is down."""
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True
+
+
 def quiet_config(app: ASGIApp, host: str, port: int, **more: Any) -> uvicorn.Config:
     """`more` goes to `uvicorn.Config`: `ssl_keyfile`, `ssl_certfile`, `ssl_ca_certs`, `ssl_cert_reqs`, ..."""
     settings: dict[str, Any] = {
         "log_level": "warning",
         "access_log": False,
         "http": CuttableProtocol,
+        "ws": DecliningProtocol,
         "timeout_graceful_shutdown": 2,
     }
     return uvicorn.Config(app, host=host, port=port, **settings | more)

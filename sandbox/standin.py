@@ -257,14 +257,16 @@ class FaultLayer:
             if isinstance(answer, Failure):
                 answer = answer.response() if answer.status else Response(status_code=500)
             seen.status = answer.status_code
-            await _refuse(answer, scope, receive, send)
+            await receive()
+            await _refuse(answer, scope, send)
             return
         ended = asyncio.Event()
         faults._sockets.add(ended)
-        open_ = False
+        answered = open_ = False
 
         async def write(message: Message) -> None:
-            nonlocal open_
+            nonlocal answered, open_
+            answered = True
             open_ = message["type"] in ("websocket.accept", "websocket.send")
             await send(message)
 
@@ -281,6 +283,9 @@ class FaultLayer:
             await asyncio.gather(talk, end, return_exceptions=True)
         if ended.is_set() and open_:
             await send({"type": "websocket.close", "code": 1012, "reason": "service restart"})
+        elif ended.is_set() and not answered:
+            seen.status = 503
+            await _refuse(faults.down_failure().response(), scope, send)
 
     def _note(self, scope: Scope, method: str) -> Seen:
         path = local_path(scope)
@@ -346,9 +351,8 @@ async def _cut(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None
     await _hang_up(scope, receive, "close")
 
 
-async def _refuse(answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
+async def _refuse(answer: Response, scope: Scope, send: Send) -> None:
     """Turns a WebSocket handshake down, with the status where the server is able to."""
-    await receive()
     if "websocket.http.response" in scope.get("extensions", {}):
         await send(
             {

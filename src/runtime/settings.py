@@ -3,6 +3,7 @@
 A fault reads `file:line: key: what is wrong; write … instead`. Relative paths are relative to the file.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,7 +65,9 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     try:
         source = TomlSource(path, text)
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError((f"{path}: is not TOML: {error}; write key = value lines instead",)) from error
+        line = re.search(r"\(at line (\d+)", str(error))
+        number = int(line[1]) if line else len(text.splitlines())  # or "at end of document"
+        raise SettingsError((f"{path}:{number}: is not TOML: {error}; write key = value lines instead",)) from error
     reader = Reader(source, environ)
     settings = reader.settings()
     if settings is None or reader.faults:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from runtime.toml_source import KeyPath, TomlSource
 from unified.keys import Subject
 from unified.values import System
 
@@ -224,6 +225,18 @@ class Settings(_Table, frozen=True, kw_only=True):
     auth: AuthSettings | None = None
     limits: LimitsSettings = LimitsSettings()
     documents: DocumentsSettings = DocumentsSettings()
+    source: TomlSource | None = None
+    """The file itself, for messages about what stands in it."""
+
+    def place(self, path: KeyPath) -> str:
+        """`file:line: key` of a setting, or of the closest table around it that stands in the file."""
+        name = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+        return f"{self.source.where(path)}: {name}" if self.source is not None else name
+
+    def place_in(self, integration: str, *path: str | int) -> str:
+        """The same of a setting of an integration."""
+        numbers = (place for place, each in enumerate(self.integrations) if each.key == integration)
+        return self.place(("integrations", *(next(numbers, 0), *path)))
 
     def integrations_of(self, organisation: str) -> tuple[IntegrationSettings, ...]:
         """The enabled integrations of an organisation, in the order of the file."""

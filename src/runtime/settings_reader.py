@@ -53,6 +53,7 @@ class Reader(Values):
             return None
         return Settings(
             path=self.source.path,
+            source=self.source,
             server=server,
             store=store,
             organisations=tuple(organisations) or (model.OrganisationSettings(key="default", name="Default"),),

@@ -6,6 +6,7 @@ by how they look.
 
 import logging
 import re
+from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Protocol, TextIO, cast
 
@@ -36,6 +37,9 @@ _SECRET_TEXT = re.compile(
     r"[^\s\"'&,;)}]+"
 )
 _FIRST = ("timestamp", "level", "event")
+_OTHERS = "(others)"
+_FIELDS_MOST, _VALUES_MOST, _VALUE_LONGEST = 200, 100, 60
+"""Of unknown codes: fields that are told apart, codes of each, characters of a code."""
 _BREAKER_STATES = ["CLOSED", "HALF_OPEN", "OPEN"]
 _CALL_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _OPERATION_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -145,21 +149,38 @@ def _json(value: object, **_options: object) -> str:
 
 
 class _CodeCounts(Collector):
-    """What is counted elsewhere, read when the numbers are."""
+    """Codes that nobody knows: those that are counted elsewhere, read when the numbers are, and those told here."""
 
     def __init__(self) -> None:
         self.reads: dict[Callable[[], Iterable[tuple[str, str, str, int]]], None] = {}
         """A set that keeps its order."""
+        self._told: dict[tuple[str, str], Counts[str]] = {}
+
+    def tell(self, system: str, field: str, value: str) -> None:
+        """Counts one. A vendor can send any number of different ones: what is new beyond the bounds is counted
+        together, as `(others)`."""
+        place = (
+            (system, field) if (system, field) in self._told or len(self._told) < _FIELDS_MOST else (system, _OTHERS)
+        )
+        counts = self._told.setdefault(place, Counts())
+        shown = _SECRET_TEXT.sub(_masked, value[: 2 * _VALUE_LONGEST])[:_VALUE_LONGEST]
+        counts[shown if shown in counts or len(counts) < _VALUES_MOST else _OTHERS] += 1
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         family = CounterMetricFamily(
             "crossdock_unknown_codes",
-            "Codes of vendors that no table knows and that became UNKNOWN.",
+            "Codes of vendors that are not known; they became UNKNOWN, or what came with them was passed over.",
             labels=["system", "field", "value"],
         )
+        sums: Counts[tuple[str, str, str]] = Counts()
         for read in self.reads:
             for system, field, value, times in read():
-                family.add_metric([system, field, value or "(empty)"], times)
+                sums[system, field, value] += times
+        for (system, field), counts in self._told.items():
+            for value, times in counts.items():
+                sums[system, field, value] += times
+        for (system, field, value), times in sums.items():
+            family.add_metric([system, field, value or "(empty)"], times)
         yield family
 
 
@@ -186,12 +207,6 @@ class PrometheusMetrics:
             "Whether a vendor is called (CLOSED) or left alone (OPEN).",
             ["integration"],
             states=_BREAKER_STATES,
-            registry=self.registry,
-        )
-        self._unknown = Counter(
-            "crossdock_unknown_values",
-            "Values that no code table knows.",
-            ["integration", "field"],
             registry=self.registry,
         )
         self._code_counts = _CodeCounts()
@@ -228,9 +243,9 @@ class PrometheusMetrics:
         self._calls.labels(integration, outcome).inc()
         self._call_seconds.labels(integration).observe(seconds)
 
-    def unknown_value(self, integration: str, field: str, value: str) -> None:  # noqa: ARG002
-        """The value is no label: a vendor can send any number of them."""
-        self._unknown.labels(integration, field).inc()
+    def unknown_code(self, system: str, field: str, value: str) -> None:
+        """One came that is in no table. Secrets in it are masked, and how many different ones are told is bounded."""
+        self._code_counts.tell(system, field, value)
 
     def unknown_codes(self, read: Callable[[], Iterable[tuple[str, str, str, int]]]) -> None:
         """From now on the counts of vendors' codes that no table knows are read whenever the numbers are: system,

@@ -2,25 +2,34 @@
 
 import asyncio
 import os
+import re
 from collections.abc import Callable, Iterator
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
+import aiohttp
 from msgspec.structs import asdict
 from sqlalchemy.exc import DBAPIError
 
+from connectors.kit.errors import BadPayload, ConnectorError, VendorError
 from connectors.kit.protocols import WebhookReceiver
 from connectors.kit.services import Services
+from connectors.kit.transport import BROKE_OFF, NO_HTTP, NO_TLS, REFUSED, UNKNOWN_HOST, UNTRUSTED
 from resolvers.sources import Handle, ask
 from runtime import identity
 from runtime.clock import SystemClock
 from runtime.identity import Unauthenticated
 from runtime.settings import Settings, SettingsError
 from runtime.store import current, newest
+from server.serving import CannotServe, bind
 from server.wiring import ConfigurationFault, connect
 
 STORE_SECONDS = 5.0
+PORT_SECONDS = 2.0
+LIVE = b'{"live":true}'
+"""What `/health/live` of a Crossdock answers."""
 _MOST_NAMED = 5
 
 
@@ -61,10 +70,11 @@ async def examine(read: Callable[[], Settings], show: Callable[[str], None], *, 
     handles = [handle for sources in organisations.values() for handle in sources]
     try:
         tell("Configuration", list(_configuration(settings, name)))
+        tell("Server", [await _port(settings)])
         tell("Store", [await _store(settings.store.url)])
         tell("Who may ask", await _access(settings))
         tell("Limits", list(_limits(settings)))
-        tell("Integrations", await asyncio.gather(*(_integration(handle) for handle in handles)))
+        tell("Integrations", await asyncio.gather(*(_integration(handle, settings) for handle in handles)))
     finally:
         await asyncio.gather(*(handle.connector.aclose() for handle in handles), return_exceptions=True)
     show(f"\n{_count(bad, 'check')} failed." if bad else "\nEverything works.")
@@ -95,6 +105,31 @@ def _configuration(settings: Settings, name: str) -> Iterator[Finding]:
             "no [server] cursor_key: cursors of lists end with the process, and replicas do not know each other's",
             'write cursor_key = { env = "CROSSDOCK_CURSOR_KEY" }, 32 random characters or more',
         )
+
+
+async def _port(settings: Settings) -> Finding:
+    """Whether `serve` gets its port. A Crossdock that answers there is fine: it is being looked at while it runs."""
+    host, port = settings.server.host, settings.server.port
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    try:
+        bind(settings.server).close()
+    except CannotServe as fault:
+        if await _is_crossdock(address):
+            return Finding(State.OK, f"{address}: a Crossdock runs there already")
+        return Finding(State.FAIL, f"{settings.place(('server', 'port'))}: {str(fault).partition(';')[0]}",
+                       str(fault).partition("; ")[2])  # fmt: skip
+    return Finding(State.OK, f"{address}: free")
+
+
+async def _is_crossdock(address: str) -> bool:
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(PORT_SECONDS)) as session,
+            session.get(f"{address}/health/live", allow_redirects=False) as answer,
+        ):
+            return answer.status == 200 and await answer.content.read(100) == LIVE
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return False
 
 
 async def _store(url: str) -> Finding:
@@ -163,7 +198,7 @@ def _limits(settings: Settings) -> Iterator[Finding]:
         yield Finding(State.NOTE, f"other limits than by default: {', '.join(other)}", advice)
 
 
-async def _integration(handle: Handle) -> Finding:
+async def _integration(handle: Handle, settings: Settings) -> Finding:
     """The fault and the way out, or what answered."""
     title, connector = handle.connector.manifest.title, handle.connector
     try:
@@ -173,9 +208,63 @@ async def _integration(handle: Handle) -> Finding:
         return Finding(State.FAIL, text, "this is a fault of Crossdock; report it with the log of `crossdock serve`")
     if asked.error is not None:
         message = asked.error.message.removeprefix(f"{handle.key}: ")
-        return Finding(State.FAIL, f"{handle.key} ({title}): {message}", asked.error.hint)
+        do = _wrong_address(handle, asked.error, settings) or asked.error.hint
+        return Finding(State.FAIL, f"{handle.key} ({title}): {message}", do)
     hooks = f"; webhooks come to /webhooks/{handle.key}" if isinstance(connector, WebhookReceiver) else ""
     return Finding(State.OK, f"{handle.key} ({title}): {asked.value} ({asked.latency_ms} ms){hooks}")
+
+
+def _wrong_address(handle: Handle, error: ConnectorError, settings: Settings) -> str:
+    """What to do where it is the address that looks wrong; empty where something else does."""
+    keys, url = _address_in(handle, error.message)
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return ""
+    at, host = f"{parts.hostname}:{port}", parts.hostname
+    what = next((words for reason, words in _ADVICE.items() if reason in error.message), "")
+    if parts.scheme == "http" and (BROKE_OFF in error.message or NO_HTTP in error.message):
+        what = "what listens at {at} may speak TLS only, or be no HTTP server: try https://, or another port"
+    elif not what and isinstance(error, VendorError) and error.status == 404:
+        what = "{host} answers and has nothing at this path: check the path"
+    elif not what and isinstance(error, BadPayload):
+        what = "something else than {title} may answer at {at} (a proxy, a log-in page, another program)"
+    if not what:
+        return ""
+    told = what.format(at=at, host=host, title=handle.connector.manifest.title)
+    name = ".".join(each for each in keys if isinstance(each, str))
+    return f"{told}\ncheck {name}: {settings.place_in(handle.key, *keys)}"
+
+
+_ADVICE = {
+    UNKNOWN_HOST: "the host {host} is not known here: is it misspelt, or only known in another network?",
+    REFUSED: "nothing listens at {at}: is it the right port, and does the vendor system run?",
+    NO_TLS: "what listens at {at} speaks no TLS: try http://, or another port",
+    UNTRUSTED: "the certificate of {at} is for another host, has run out, or is signed by a CA that this machine does "
+    "not trust",
+}
+
+
+def _address_in(handle: Handle, message: str) -> tuple[tuple[str | int, ...], str]:
+    """The key of the setting whose address the message tells of, and the address: `base_url`, or one among the
+    settings, such as a machine's `url`."""
+    given: list[tuple[tuple[str | int, ...], str]] = [(("base_url",), handle.integration.base_url)]
+    given += _addresses(handle.integration.settings, ("settings",))
+    told = [each for each in given if each[1] and each[1].rstrip("/") in message]
+    return max(told, key=lambda each: len(each[1]), default=given[0])
+
+
+def _addresses(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    match value:
+        case dict():
+            for name, each in value.items():
+                yield from _addresses(each, (*path, name))
+        case list():
+            for place, each in enumerate(value):
+                yield from _addresses(each, (*path, place))
+        case str() if re.match(r"[a-z.+]+://", value):
+            yield path, value
 
 
 def _count(number: int, what: str) -> str:

@@ -17,6 +17,11 @@ from server import packages
 from server.answers import refusal
 from server.ingest import Ingest
 
+UNKNOWN = (
+    "no integration receives webhooks at this address: it is /webhooks/ and the `key` of an integration, as "
+    "crossdock.toml has it, whose system sends webhooks (docs/systems)"
+)
+"""The same whether there is such an integration or not: nobody is told which there are."""
 BODY_SECONDS = 10.0
 """How long a vendor may take to send a body."""
 
@@ -42,7 +47,7 @@ def receiver(
         found = known.get(request.path_params["integration"])
         connector: object = found[1].connector if found is not None else None
         if found is None or not isinstance(connector, WebhookReceiver):
-            return refusal(404, "ERR_NOT_FOUND", "no integration receives webhooks here")
+            return refusal(404, "ERR_NOT_FOUND", UNKNOWN)
         organisation, handle = found
         if request.method not in ("GET", "POST"):  # the router lets HEAD in with GET
             return refusal(405, "METHOD_NOT_ALLOWED", "webhooks come by POST or GET", {"Allow": "GET, POST"})

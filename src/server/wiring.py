@@ -1,5 +1,6 @@
 """Puts the parts together: settings become connectors, sources and live planes, one set per organisation."""
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -23,29 +24,35 @@ from unified.records import Kind, Record
 
 
 class ConfigurationFault(Exception):
-    """An integration's credentials or settings do not fit its connector; says what to write instead."""
+    """An integration's credentials or settings do not fit its connector; says where, and what to write instead."""
 
 
 def integration(given: IntegrationSettings, settings: Settings) -> Integration:
     """The kit's integration. Raises `ConfigurationFault` for what the connector does not take."""
     manifest = connector_class(given.system).manifest
     known = {each.name for each in manifest.credentials}
-    where = f"integration {given.key!r}"
+    whose = f"integration {given.key!r}"
+
+    def fault(what: str, *path: str | int) -> ConfigurationFault:
+        return ConfigurationFault(f"{settings.place_in(given.key, *path)}: {whose}: {what}")
+
     if "*" not in known:
         for name in given.credentials:
             if name not in known:
-                raise ConfigurationFault(
-                    f"{where}: there is no credential {name!r}; {given.system.value} takes {', '.join(sorted(known))}"
+                raise fault(
+                    f"there is no credential {name!r}; {given.system.value} takes {', '.join(sorted(known))}",
+                    "credentials",
+                    name,
                 )
     for each in manifest.credentials:
         if each.required and each.name != "*" and each.name not in given.credentials:
-            raise ConfigurationFault(f"{where}: the credential {each.name!r} is missing ({each.description})")
+            raise fault(f"the credential {each.name!r} is missing ({each.description})", "credentials")
     if manifest.needs_base_url and not given.base_url.startswith(("http://", "https://")):
-        raise ConfigurationFault(f'{where}: write base_url = "https://…", the address of the vendor system')
+        raise fault('write base_url = "https://…", the address of the vendor system', "base_url")
     try:
         msgspec.convert(given.settings, manifest.settings)
-    except msgspec.ValidationError as fault:
-        raise ConfigurationFault(f"{where}: settings: {fault}") from None
+    except msgspec.ValidationError as error:
+        raise fault(str(error), "settings", *_path_in(str(error))) from None
     return Integration(
         key=given.key,
         system=given.system,
@@ -58,6 +65,14 @@ def integration(given: IntegrationSettings, settings: Settings) -> Integration:
         poll_seconds=given.poll_seconds,
         masters=settings.masters_of(given.key),
     )
+
+
+def _path_in(message: str) -> tuple[str | int, ...]:
+    """The keys that msgspec's message ends with: ``… - at `$.machines[0].url` ``; of a field that there is not, it."""
+    found = re.search(r" - at `\$([^`]*)`$", message)
+    parts = re.findall(r"[.](\w+)|\[(\d+)\]", found[1]) if found else []
+    unknown = re.match(r"Object contains unknown field `([^`]+)`", message)
+    return (*(name or int(number) for name, number in parts), *((unknown[1],) if unknown else ()))
 
 
 def connect(
@@ -77,7 +92,9 @@ def connect(
             try:
                 connector = connector_class(given.system)(one, own)
             except ValueError as fault:  # what a connector says of settings that fit its struct and still make no sense
-                raise ConfigurationFault(f"integration {given.key!r}: {fault}") from None
+                raise ConfigurationFault(
+                    f"{settings.place_in(given.key)}: integration {given.key!r}: {fault}"
+                ) from None
             handles.append(Handle(one, connector, position))
         links = [
             Link(link.subject, tuple((each.integration, each.number) for each in link.same))

@@ -46,8 +46,8 @@ class Counting(NoMetrics):
     def __init__(self) -> None:
         self.unknown: list[tuple[str, str, str]] = []
 
-    def unknown_value(self, integration: str, field: str, value: str) -> None:
-        self.unknown.append((integration, field, value))
+    def unknown_code(self, system: str, field: str, value: str) -> None:
+        self.unknown.append((system, field, value))
 
 
 class Rig:

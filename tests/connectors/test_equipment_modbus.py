@@ -6,7 +6,7 @@ import itertools
 import json
 import struct
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NoReturn
 
 import msgspec
@@ -30,6 +30,7 @@ from sandbox.standin import Failure
 from sandbox.world import World
 from server.decoding import decode
 from tests.connectors.contract import NOW, Bench, ConnectorContract, FakeClock, Lines
+from tests.connectors.kit.peer import Counts
 from tests.connectors.test_equipment_samples import ORIGIN, SAMPLES
 from unified import records
 from unified.events import Changed
@@ -223,6 +224,21 @@ async def test_a_read_costs_as_few_requests_as_can_be(hall: Hall) -> None:
     hall.gateway.faults.recent.clear()
     await hall.press()
     assert hall.requests() == [each for each in first if each != ("FC03", "/1/holding/0/29")], "the gaps are known now"
+
+
+async def test_finding_out_which_addresses_there_are_is_no_failure(hall: Hall) -> None:
+    """Right after the start nothing is wrong, and so nothing else than `ok` is counted."""
+    metrics = Counts()
+    hall.connector = EquipmentConnector(hall.connector.integration, replace(hall.connector.services, metrics=metrics))
+    try:
+        await asyncio.gather(hall.connector.poll(None), hall.connector.list_equipment(ALL, None))
+        assert set(metrics.calls) == {("presses", "ok")}
+        hall.gateway.faults.fail_next = [Failure(status=2)] * 4
+        with pytest.raises(BadRequest):
+            await hall.press()
+        assert metrics.calls[-1] == ("presses", "bad_request"), "a register that is not there is one"
+    finally:
+        await hall.connector.aclose()
 
 
 async def test_without_joining_no_address_is_read_that_the_map_does_not_name() -> None:

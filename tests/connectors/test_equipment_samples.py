@@ -171,6 +171,7 @@ def test_error_answers(name: str, status: int, kind: OutcomeKind, message: str) 
     outcome = explain(httpx.Response(status, headers=sample.headers, content=sample.body.strip()))
     assert outcome is not None
     assert (outcome.kind, outcome.code, outcome.message) == (kind, None, message)
+    assert outcome.ordinary == (status == 409), "a printer that is switched off is none that fails"
 
 
 @pytest.mark.parametrize(

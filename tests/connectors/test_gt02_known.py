@@ -208,7 +208,7 @@ async def test_an_unknown_alarm_is_counted_and_fails_nothing() -> None:
     rig = Rig()
     assert happenings(await rig.events(alarm(0x77))) == []
     assert (await rig.vehicle()).alarms == ()
-    assert rig.metrics.unknown == [("trackers", "alarm", "0x77")]
+    assert rig.metrics.unknown == [("gt02", "alarm", "0x77")]
 
 
 async def test_the_answer_to_a_command_and_another_driver() -> None:

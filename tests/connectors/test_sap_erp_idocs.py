@@ -324,8 +324,8 @@ def test_types_and_senders_that_are_not_read_are_told_and_counted() -> None:
     counted: list[tuple[str, str, str]] = []
 
     class Counting:
-        def unknown_value(self, integration: str, field: str, value: str) -> None:
-            counted.append((integration, field, value))
+        def unknown_code(self, system: str, field: str, value: str) -> None:
+            counted.append((system, field, value))
 
     rig.connector.services = rig.connector.services.__class__(metrics=Counting(), clock=rig.clock)  # type: ignore[arg-type]
     parts = [
@@ -336,7 +336,7 @@ def test_types_and_senders_that_are_not_read_are_told_and_counted() -> None:
     inner = b"".join(part.partition(b">")[2].rpartition(b"</")[0] for part in parts)
     found, answer = taken(rig, b"<PACKAGE>" + inner + b"</PACKAGE>")
     assert [raw.delivery_id for raw in found] == ["idoc/ERPCLNT100/1"]
-    assert counted == [("erp", "IDOCTYP", "INVOIC02"), ("erp", "SNDPRN", "OTHER")]
+    assert counted == [("sap-erp", "IDOCTYP", "INVOIC02"), ("sap-erp", "SNDPRN", "OTHER")]
     audit = etree.fromstring(answer.body)
     assert [(each.findtext("DOCNUM"), each.findtext("STATUS")) for each in audit.iter("E1STATE")] == [
         ("1", "50"), ("2", "68"), ("3", "68"),

@@ -22,6 +22,23 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
 
 
+def test_the_first_run_says_that_it_takes_a_while_before_it_does(tmp_path: Path) -> None:
+    """In a checkout without an environment; its Python is one that tells what it was called for."""
+    for name in ("Makefile", "pyproject.toml", "requirements-dev.lock"):
+        shutil.copy(ROOT / name, tmp_path)
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "python $1 $2"\n[ "$1" = -c ]\n')
+    python.chmod(0o755)
+    done = subprocess.run(
+        ["make", "--silent", "run", f"PYTHON={python}"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False,
+    )  # fmt: skip
+    version, told, then = done.stdout.splitlines()
+    assert version.startswith("python -c import sys")
+    assert "about a minute" in told
+    assert then == "python -m venv"
+
+
 def test_the_compose_file_fits_the_specification() -> None:
     done = _run(
         str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", "--no-cache", "docker-compose.yml"

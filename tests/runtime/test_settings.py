@@ -404,7 +404,9 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 
 def test_broken_toml_is_refused_with_its_line(tmp_path: Path) -> None:
     (fault,) = faults(tmp_path, "[server]\nport = \n")
-    assert fault == "crossdock.toml: is not TOML: Invalid value (at line 2, column 8); write key = value lines instead"
+    assert (
+        fault == "crossdock.toml:2: is not TOML: Invalid value (at line 2, column 8); write key = value lines instead"
+    )
 
 
 def test_lines_are_found_past_comments_and_long_values() -> None:

@@ -150,8 +150,8 @@ def test_every_number_is_counted_under_its_labels() -> None:
     metrics.vendor_call("plm", "ok", 0.02)
     metrics.vendor_call("plm", "ok", 3.0)
     metrics.vendor_call("plm", "down", 0.5)
-    metrics.unknown_value("plm", "status", "weird")
-    metrics.unknown_value("plm", "status", "weirder")
+    metrics.unknown_code("teamcenter", "status", "weird")
+    metrics.unknown_code("teamcenter", "status", "weird")
     metrics.breaker("plm", "CLOSED")
     metrics.breaker("plm", "OPEN")
     metrics.events_ingested("traccar", 7, 1_700_000_000.0)
@@ -169,7 +169,7 @@ def test_every_number_is_counted_under_its_labels() -> None:
     assert value("crossdock_vendor_calls_total", integration="plm", outcome="down") == 1
     assert value("crossdock_vendor_call_seconds_bucket", integration="plm", le="0.025") == 1
     assert value("crossdock_vendor_call_seconds_sum", integration="plm") == 3.52
-    assert value("crossdock_unknown_values_total", integration="plm", field="status") == 2
+    assert value("crossdock_unknown_codes_total", system="teamcenter", field="status", value="weird") == 2
     assert value("crossdock_breaker_state", integration="plm", crossdock_breaker_state="OPEN") == 1
     assert value("crossdock_breaker_state", integration="plm", crossdock_breaker_state="CLOSED") == 0
     assert value("crossdock_events_ingested_total", integration="traccar") == 7
@@ -201,6 +201,24 @@ def test_codes_that_no_table_knows_are_read_when_the_numbers_are() -> None:
     ]
     counts[0] = ("traccar", "Connectivity", "asleep", 3)
     assert shown()[0].endswith(" 3.0")
+
+
+def test_a_vendor_that_sends_ever_new_codes_fills_no_memory_and_shows_no_secret() -> None:
+    metrics = PrometheusMetrics()
+    for number in range(150):
+        metrics.unknown_code("uber", "event_type", f"code {number:03} " + "x" * 100)
+    metrics.unknown_code("uber", "status", "api_key=hidden")
+    for number in range(300):
+        metrics.unknown_code("minestar", f"$.x{number}", "odd")
+    lines = [
+        line for line in metrics.render().decode().splitlines() if line.startswith("crossdock_unknown_codes_total{")
+    ]
+    assert len([line for line in lines if 'field="event_type"' in line]) == 101
+    assert 'crossdock_unknown_codes_total{field="event_type",system="uber",value="(others)"} 50.0' in lines
+    assert f'{{field="event_type",system="uber",value="code 000 {"x" * 51}"}} 1.0' in "".join(lines)
+    assert 'crossdock_unknown_codes_total{field="status",system="uber",value="api_key=***"} 1.0' in lines
+    assert 'crossdock_unknown_codes_total{field="(others)",system="minestar",value="odd"} 102.0' in lines
+    assert len([line for line in lines if 'system="minestar"' in line]) == 199
 
 
 def test_the_registry_is_its_own() -> None:

@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
 import types
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from sandbox.registry import application, load
 from sandbox.serving import Listener
@@ -37,6 +38,21 @@ class Sleeps(list[float]):
         self.append(seconds)
 
 
+@pytest.fixture
+def server_errors() -> Iterator[list[str]]:
+    """What the server of a stand-in says on its own. A filter hears it: every start takes the handlers away."""
+    lines: list[str] = []
+
+    def hear(record: logging.LogRecord) -> bool:
+        lines.append(record.getMessage())
+        return True
+
+    log = logging.getLogger("uvicorn.error")
+    log.addFilter(hear)
+    yield lines
+    log.removeFilter(hear)
+
+
 async def _text(request: Request) -> Response:
     return Response(TEXT, media_type="text/plain")
 
@@ -51,7 +67,8 @@ async def _talk(socket: WebSocket) -> None:
     await socket.accept()
     with contextlib.suppress(asyncio.CancelledError):
         await socket.send_text("hello")
-    await socket.receive_text()
+    with contextlib.suppress(WebSocketDisconnect):
+        await socket.receive_text()
 
 
 def vendor() -> Starlette:
@@ -228,20 +245,20 @@ async def test_a_dropped_connection(acme: StandIn, any_client: httpx.AsyncClient
 
 
 async def test_cutting_leaves_no_word_in_the_servers_log(
-    acme: StandIn, socket_client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+    acme: StandIn, socket_client: httpx.AsyncClient, server_errors: list[str]
 ) -> None:
     acme.faults.fail_next = [Failure(drop=True), Failure(half_body=True)]
     for _ in range(2):
         with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
             await socket_client.get("/text")
-    assert caplog.records == []
+    assert server_errors == []
 
 
 async def test_in_process_a_drop_is_what_httpx_would_raise() -> None:
     assert issubclass(Dropped, httpx.RemoteProtocolError)
 
 
-async def test_open_sockets_end_when_it_goes_down(acme: StandIn) -> None:
+async def test_open_sockets_end_when_it_goes_down(acme: StandIn, server_errors: list[str]) -> None:
     async with listening(acme.app) as port:
         async with websockets.connect(f"ws://127.0.0.1:{port}/socket") as socket:
             assert await socket.recv() == "hello"
@@ -258,6 +275,29 @@ async def test_open_sockets_end_when_it_goes_down(acme: StandIn) -> None:
         async with websockets.connect(f"ws://127.0.0.1:{port}/socket") as socket:
             assert await socket.recv() == "hello"
     assert acme.faults.calls == {("WEBSOCKET", "/socket"): 3}
+    assert server_errors == [], "what a stand-in does on purpose is no error of its server"
+
+
+async def test_a_handshake_under_way_is_refused_when_it_goes_down(server_errors: list[str]) -> None:
+    begun = asyncio.Event()
+
+    async def slow(socket: WebSocket) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    one = StandIn("acme", Starlette(routes=[WebSocketRoute("/socket", slow)]))
+    async with listening(one.app) as port:
+
+        async def connect() -> None:
+            await websockets.connect(f"ws://127.0.0.1:{port}/socket")
+
+        coming = asyncio.create_task(connect())
+        await begun.wait()
+        one.faults.down = True
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await coming
+        assert refused.value.response.status_code == 503
+    assert server_errors == []
 
 
 async def test_hooks_are_called(acme: StandIn) -> None:

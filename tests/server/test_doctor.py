@@ -15,7 +15,7 @@ from sandbox.standin import StandIn
 from sandbox.world import World
 from server.doctor import examine
 from tests.server.configs import AUDIENCE, ISSUER, KEYS, STORE, TOKENS, TWO_ORGANISATIONS, fleet, rides
-from tests.server.rig import NORTH, SOUTH, vendors
+from tests.server.rig import NORTH, SOUTH, free_port, served, vendors
 
 ENVIRON = {"NORTH": NORTH, "SOUTH": SOUTH, "JWT_SECRET": "0123456789abcdef0123456789abcdef"}
 
@@ -36,13 +36,14 @@ class Said:
         return self.lines[-1].strip()
 
 
-async def said(folder: Path, config: str) -> Said:
+async def said(folder: Path, config: str, environ: dict[str, str] | None = None) -> Said:
     path = folder / "crossdock.toml"
     path.write_text(config)
     found = Said()
 
     def read() -> Settings:
-        return load(path, ENVIRON)
+        own = {} if "\nport =" in config else {"CROSSDOCK_PORT": str(free_port())}
+        return load(path, {**ENVIRON, **own, **(environ or {})})
 
     found.well = await examine(read, found.lines.append, name="crossdock.toml")
     return found
@@ -170,8 +171,152 @@ async def test_settings_that_make_no_sense_to_their_connector(tmp_path: Path) ->
     both = fleet().replace('webhook_secret = "forwarded"', 'email = "a@b"')
     found = await said(tmp_path, STORE + TWO_ORGANISATIONS + both)
     [line] = found.section("Configuration")
-    assert line.startswith("FAIL  integration 'fleet': ")
+    assert line.startswith(f"FAIL  {tmp_path}/crossdock.toml:12: integrations[1]: integration 'fleet': ")
     assert found.well is False
+
+
+@pytest.mark.parametrize(
+    ("changed", "line", "key", "message"),
+    [
+        (('token = "sandbox', 'tokn = "sandbox'), 18, "credentials.tokn", "there is no credential 'tokn'"),
+        (("http://vendor", "vendor"), 16, "base_url", "is no address"),
+        (("[integrations.settings]", "[integrations.settings]\nsocket = 7"), 21, "settings.socket", "Expected `bool`"),
+        (("[integrations.settings]", "[integrations.settings]\nsockt = true"), 21, "settings.sockt", "unknown field"),
+    ],
+)
+async def test_what_a_connector_does_not_take_is_told_with_file_line_and_key(
+    tmp_path: Path, changed: tuple[str, str], line: int, key: str, message: str
+) -> None:
+    found = await said(tmp_path, STORE + TWO_ORGANISATIONS + fleet().replace(*changed))
+    [told] = found.section("Configuration")
+    assert told.startswith(f"FAIL  {tmp_path}/crossdock.toml:{line}: integrations[1].{key}: ")
+    assert message in told
+
+
+@pytest.mark.parametrize(("text", "line"), [("[server]\nport 8000\n", 2), ('[server]\n\nhost = """\n', 3), ("{}", 1)])
+async def test_a_file_that_is_no_toml_says_where(tmp_path: Path, text: str, line: int) -> None:
+    found = await said(tmp_path, text)
+    [told] = found.section("Configuration")
+    assert told.startswith(f"FAIL  {tmp_path}/crossdock.toml:{line}: is not TOML: ")
+
+
+# --- the server's port
+
+
+async def test_a_port_that_another_program_has(tmp_path: Path) -> None:
+    taken = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    port = taken.sockets[0].getsockname()[1]
+    config = f"{STORE}[server]\nport = {port}\n"
+    found = await said(tmp_path, config)
+    assert found.section("Server") == [
+        f"FAIL  {tmp_path}/crossdock.toml:5: server.port: port {port} of 127.0.0.1 is taken by another program (or by "
+        "another Crossdock)",
+        "→ stop it, write another [server] port, or set CROSSDOCK_PORT",
+    ]
+    assert found.well is False
+    taken.close()
+    await taken.wait_closed()
+
+
+async def test_a_crossdock_that_runs_may_have_its_port(tmp_path: Path) -> None:
+    async with served(STORE, tmp_path, live=False) as server:
+        found = await said(tmp_path, STORE, {"CROSSDOCK_PORT": server.host.partition(":")[2]})
+    assert found.section("Server") == [f"ok    {server.url}: a Crossdock runs there already"]
+
+
+# --- the address of a vendor system
+
+
+async def answering(status: int, content_type: str, body: bytes) -> asyncio.Server:
+    """Something that answers everything alike."""
+    head = f"HTTP/1.1 {status} x\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head + body)
+        writer.close()
+
+    return await asyncio.start_server(answer, "127.0.0.1", 0)
+
+
+async def test_a_host_that_nobody_knows(tmp_path: Path) -> None:
+    found = await said(tmp_path, STORE + TWO_ORGANISATIONS + fleet("https://no.such.host.invalid:8082"))
+    fault, why, where = found.section("Integrations")
+    assert fault.endswith("failed: cannot connect: its host name is not known")
+    assert why == "→ the host no.such.host.invalid is not known here: is it misspelt, or only known in another network?"
+    assert where == f"→ check base_url: {tmp_path}/crossdock.toml:16: integrations[1].base_url"
+
+
+async def test_a_port_at_which_nothing_listens(tmp_path: Path) -> None:
+    port = free_port()
+    found = await said(tmp_path, STORE + TWO_ORGANISATIONS + fleet(f"http://127.0.0.1:{port}"))
+    assert found.section("Integrations")[1:] == [
+        f"→ nothing listens at 127.0.0.1:{port}: is it the right port, and does the vendor system run?",
+        f"→ check base_url: {tmp_path}/crossdock.toml:16: integrations[1].base_url",
+    ]
+
+
+async def test_tls_where_there_is_none(tmp_path: Path, stand_ins: tuple[str, dict[str, StandIn]]) -> None:
+    url, _ = stand_ins
+    secure = url.replace("http:", "https:")
+    found = await said(tmp_path, STORE + TWO_ORGANISATIONS + fleet(f"{secure}/traccar"))
+    _, why, where = found.section("Integrations")
+    assert why == f"→ what listens at {url.removeprefix('http://')} speaks no TLS: try http://, or another port"
+    assert where.startswith("→ check base_url: ")
+
+
+async def test_no_tls_where_there_must_be(tmp_path: Path) -> None:
+    """A server that speaks TLS only closes the connection, or answers in TLS."""
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    at = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    found = await said(tmp_path, STORE + TWO_ORGANISATIONS + fleet(f"http://{at}"))
+    assert found.section("Integrations")[1] == (
+        f"→ what listens at {at} may speak TLS only, or be no HTTP server: try https://, or another port"
+    )
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_path_that_is_not_there(tmp_path: Path, stand_ins: tuple[str, dict[str, StandIn]]) -> None:
+    url, _ = stand_ins
+    found = await said(tmp_path, STORE + TWO_ORGANISATIONS + rides(f"{url}/ubr"))
+    fault, why, where = found.section("Integrations")
+    assert fault.endswith(f"there is no token endpoint at {url}/ubr/oauth/v2/token (HTTP 404)")
+    assert why == "→ 127.0.0.1 answers and has nothing at this path: check the path"
+    assert where == f"→ check base_url: {tmp_path}/crossdock.toml:16: integrations[1].base_url"
+
+
+async def test_a_page_for_people(tmp_path: Path) -> None:
+    server = await answering(200, "text/html", b"<!doctype html><p>Welcome")
+    at = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    found = await said(tmp_path, STORE + TWO_ORGANISATIONS + fleet(f"http://{at}"))
+    assert found.section("Integrations")[1:] == [
+        f"→ something else than Traccar may answer at {at} (a proxy, a log-in page, another program)",
+        f"→ check base_url: {tmp_path}/crossdock.toml:16: integrations[1].base_url",
+    ]
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_machine_s_own_address_is_named(tmp_path: Path) -> None:
+    port = free_port()
+    config = f"""
+[[integrations]]
+key = "shop"
+system = "equipment"
+organisation = "north"
+[integrations.credentials]
+one = "k"
+[integrations.settings]
+machines = [
+  {{ id = "a", url = "http://127.0.0.1:{port}", api_key = "one" }},
+]
+"""
+    found = await said(tmp_path, STORE + TWO_ORGANISATIONS + config)
+    assert found.section("Integrations")[1:] == [
+        f"→ nothing listens at 127.0.0.1:{port}: is it the right port, and does the vendor system run?",
+        f"→ check settings.machines.url: {tmp_path}/crossdock.toml:19: integrations[1].settings.machines[1].url",
+    ]
 
 
 # --- the store

@@ -63,9 +63,11 @@ async def test_what_is_signed_and_not_understood_is_a_bad_request(server: Served
 
 
 async def test_nobody_receives_here(server: Served) -> None:
-    for path in ("/webhooks/plm", "/webhooks/nobody"):
-        answer = await server.http.post(path, content=b"{}")
-        assert (answer.status_code, code(answer)) == (404, "ERR_NOT_FOUND")
+    """What addresses look like is said, the same for one that is configured and receives nothing as for none."""
+    answers = [await server.http.post(f"/webhooks/{name}", content=b"{}") for name in ("plm", "nobody")]
+    assert [(answer.status_code, code(answer)) for answer in answers] == [(404, "ERR_NOT_FOUND")] * 2
+    assert answers[0].content == answers[1].content
+    assert "it is /webhooks/ and the `key` of an integration" in answers[0].json()["errors"][0]["message"]
 
 
 @pytest.mark.parametrize("chunked", [False, True])

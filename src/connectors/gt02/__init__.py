@@ -209,7 +209,7 @@ class Trackers(Connector):
         frame = deliveries.frame_of(payload)
         report = deliveries.read(frame, device, deliveries.number_of(payload, deliveries.OFFSET))
         if report.unknown_alarm is not None:
-            self.services.metrics.unknown_value(self.integration.key, "alarm", f"0x{report.unknown_alarm:02x}")
+            self.services.metrics.unknown_code(self.integration.system.value, "alarm", f"0x{report.unknown_alarm:02x}")
         now_known = after(before, report, received, good_crc=frame.good_crc)
         events: list[Event] = []
         if not report.buffered or now_known.at != before.at:

@@ -158,9 +158,11 @@ def _show(way: Way) -> None:
 
 
 def _raise_left_alone(way: Way) -> NoReturn:
+    key, last = way.integration.key, way.breaker.last_error
+    cause = f"; last: {last.removeprefix(f'{key}: ')}" if last else ""
     raise CircuitOpen(
-        f"{way.integration.key}: {way.address} failed {way.breaker.failures} times in a row and is left alone for "
-        f"{way.breaker.seconds_left():.0f} s",
+        f"{key}: {way.address} failed {way.breaker.failures} times in a row and is left alone for "
+        f"{way.breaker.seconds_left():.0f} s{cause}",
         integration=way.integration.key,
         retry_after=way.breaker.seconds_left(),
     )

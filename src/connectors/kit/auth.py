@@ -234,6 +234,11 @@ class OAuth2ClientCredentials(RenewingAuth):
             token = decode.json(response.content, _Token)
         except BadPayload:
             token = _Token()
+        if response.status_code in (404, 405) and not token.error:
+            raise AuthFailed(
+                f"there is no token endpoint at {redaction.url(self._token_url)} (HTTP {response.status_code})",
+                status=response.status_code,
+            )
         if token.error or response.status_code >= 400 or not token.access_token:
             reason = redaction.text(token.error or f"HTTP {response.status_code} without an access token")
             raise AuthFailed(

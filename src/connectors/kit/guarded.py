@@ -14,6 +14,7 @@ from connectors.kit import redaction
 from connectors.kit.attempts import attempts
 from connectors.kit.errors import TimedOut, VendorError
 from connectors.kit.integration import Integration, Origin
+from connectors.kit.outcomes import CANCELLED, OK, label_of
 from connectors.kit.resilience import Breaker, RateLimit
 from connectors.kit.services import Clock, Services, current_reading
 
@@ -88,27 +89,28 @@ class Guarded:
         reading = current_reading.get()
         if reading is not None:
             reading.calls += 1
-        outcome = "cancelled"
+        outcome = CANCELLED
         try:
             async with asyncio.timeout(max(0.0, deadline - started)):
                 result = await run()
-            outcome = "ok"
+            outcome = OK.label
             return result
         except VendorError as error:
-            outcome = error.code
+            outcome = label_of(error)
             self._complete(error, what)
             raise
         except TimeoutError:
-            outcome = TimedOut.code
-            raise TimedOut(
+            late = TimedOut(
                 f"{self.integration.key}: {self.address}: no answer to {what} in time", integration=self.integration.key
-            ) from None
+            )
+            outcome = label_of(late)
+            raise late from None
         except Exception as fault:
             # Every library has exceptions of its own; `explain` decides, and what it does not know goes on as it is
             known = self._explain(fault)
             if known is None:
                 raise
-            outcome = known.code
+            outcome = label_of(known)
             self._complete(known, what)
             raise known from fault
         finally:

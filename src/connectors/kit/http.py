@@ -32,11 +32,13 @@ from connectors.kit.errors import (
 )
 from connectors.kit.integration import Integration, Origin
 from connectors.kit.outcomes import (
+    CANCELLED,
     OK,
     Explain,
     Outcome,
     OutcomeKind,
     by_status,
+    label_of,
     looks_like_html,
     raise_for,
     request_id,
@@ -346,7 +348,7 @@ class Api:
     async def _once(self, request: httpx.Request, deadline: float) -> httpx.Response:
         clock = self.services.clock
         started = clock.monotonic()
-        outcome_name = "cancelled"
+        label: str | None = None
         try:
             try:
                 async with asyncio.timeout(max(0.0, deadline - started)):
@@ -354,15 +356,15 @@ class Api:
             except TimeoutError:
                 raise self._late(request) from None
             outcome = (self.explain(response) if self.explain else None) or by_status(response, now=clock.now())
-            outcome_name = outcome.kind.value
+            label = outcome.label
             raise_for(outcome, request, response, self.integration.key)
             return response
         except VendorError as error:
-            outcome_name = outcome_name if outcome_name != "cancelled" else error.code
+            label = label or label_of(error)
             error.integration = error.integration or self.integration.key
             raise
         finally:
-            self.services.metrics.vendor_call(self.integration.key, outcome_name, clock.monotonic() - started)
+            self.services.metrics.vendor_call(self.integration.key, label or CANCELLED, clock.monotonic() - started)
 
     async def _signed(self, request: httpx.Request) -> httpx.Response:
         if self.auth is None:

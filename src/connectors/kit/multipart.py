@@ -15,7 +15,7 @@ import msgspec
 from connectors.kit import redaction
 from connectors.kit.errors import BadPayload, TimedOut, VendorDown, VendorError
 from connectors.kit.http import MAX_BODY, Api, Params
-from connectors.kit.outcomes import by_status, raise_for
+from connectors.kit.outcomes import CANCELLED, OK, by_status, label_of, raise_for
 from connectors.kit.services import current_reading
 from connectors.kit.transport import failure, fit_to_chain, real_transport
 
@@ -60,7 +60,7 @@ async def parts(
     reading = current_reading.get()
     if reading is not None:
         reading.calls += 1
-    started, outcome = api.services.clock.monotonic(), "cancelled"
+    started, outcome = api.services.clock.monotonic(), CANCELLED
     try:
         try:
             async with asyncio.timeout(limit):
@@ -75,11 +75,11 @@ async def parts(
                 body = await _whole(pieces, where, key)
                 response = httpx.Response(raw.status_code, headers=raw.headers, content=body, request=request)
                 meaning = (api.explain(response) if api.explain else None) or by_status(response)
-                outcome = meaning.kind.value
+                outcome = meaning.label
                 raise_for(meaning, request, response, key)
                 yield Part(dict(raw.headers), body, whole=True)
                 return
-            outcome = "ok"
+            outcome = OK.label
             async for part in _split(pieces, boundary, largest, where, key):
                 yield part
         finally:
@@ -87,10 +87,11 @@ async def parts(
     except (httpx.HTTPError, OSError, aiohttp.ClientError) as error:
         what = failure(error)
         lost = VendorDown if what is not None else TimedOut
-        outcome = lost.code
-        raise lost(f"{key}: {where}: {what or 'no answer in time'}", integration=key) from fit_to_chain(error)
+        fault = lost(f"{key}: {where}: {what or 'no answer in time'}", integration=key)
+        outcome = label_of(fault)
+        raise fault from fit_to_chain(error)
     except VendorError as error:
-        outcome = outcome if outcome != "cancelled" else error.code
+        outcome = outcome if outcome != CANCELLED else label_of(error)
         raise
     finally:
         api.services.metrics.vendor_call(key, outcome, api.services.clock.monotonic() - started)

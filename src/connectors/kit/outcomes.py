@@ -14,12 +14,14 @@ from connectors.kit.errors import (
     AuthFailed,
     BadPayload,
     BadRequest,
+    BatchTooLarge,
     Conflict,
     NotFound,
     PermissionDenied,
     RateLimited,
     Rejected,
     SessionExpired,
+    TimedOut,
     VendorDown,
     VendorError,
 )
@@ -61,8 +63,18 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The vendor's error code, as text."""
     retry_after: float | None = None
     """Seconds."""
+    ordinary: bool = False
+    """The vendor's regular way to say how things are (a machine that is switched off has no values): whoever asked
+    reckons with the error, and the call counts as `ok`."""
+
+    @property
+    def label(self) -> str:
+        """What the call is counted as."""
+        return OutcomeKind.OK.name.lower() if self.ordinary else self.kind.name.lower()
 
 
+CANCELLED: Final = "cancelled"
+"""What a call is counted as whose answer nobody waits for any more."""
 OK = Outcome(kind=OutcomeKind.OK)
 Explain = Callable[[httpx.Response], Outcome | None]
 """What this vendor's answers mean beyond HTTP; null leaves it to `by_status`."""
@@ -157,6 +169,11 @@ def raise_for(outcome: Outcome, request: httpx.Request, response: httpx.Response
             raise _ERRORS[kind](text, **facts)
 
 
+def label_of(error: VendorError) -> str:
+    """What a call that ended so is counted as: the outcome that the error stands for, or `timeout`."""
+    return next(label for kind, label in _LABELS if isinstance(error, kind))
+
+
 _ERRORS: dict[OutcomeKind, type[VendorError]] = {
     OutcomeKind.AUTH_EXPIRED: SessionExpired,
     OutcomeKind.AUTH_FAILED: AuthFailed,
@@ -166,3 +183,14 @@ _ERRORS: dict[OutcomeKind, type[VendorError]] = {
     OutcomeKind.REJECTED: Rejected,
     OutcomeKind.BAD_REQUEST: BadRequest,
 }
+
+_LABELS: Final[tuple[tuple[type[VendorError], str], ...]] = (
+    (TimedOut, "timeout"),
+    (RateLimited, OutcomeKind.THROTTLED.name.lower()),
+    (VendorDown, OutcomeKind.DOWN.name.lower()),
+    (BadPayload, OutcomeKind.NONSENSE.name.lower()),
+    *((error, kind.name.lower()) for kind, error in _ERRORS.items()),
+    (BatchTooLarge, OutcomeKind.REJECTED.name.lower()),
+    (VendorError, OutcomeKind.DOWN.name.lower()),
+)
+"""The first that fits counts: subclasses stand before their bases."""

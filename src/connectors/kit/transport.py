@@ -17,6 +17,13 @@ _OURS: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 """Headers that aiohttp adds where they are missing; only what a connector asks for is sent."""
 _GZIP, _ZLIB, _BARE = 31, 15, -15
 """`wbits` of zlib: a gzip wrapper, a zlib wrapper, none."""
+UNTRUSTED: Final = "cannot connect: its certificate is not trusted"
+NO_TLS: Final = "cannot connect: there is no TLS between us"
+UNKNOWN_HOST: Final = "cannot connect: its host name is not known"
+REFUSED: Final = "cannot connect: the connection was refused"
+NO_HTTP: Final = "the answer is no HTTP"
+BROKE_OFF: Final = "the connection broke off"
+"""What `failure` says of a connection that fails."""
 _MEMBER: Final = b"\x1f\x8b"
 """What a gzip member begins with (RFC 1952 section 2.3)."""
 
@@ -165,26 +172,26 @@ def failure(error: BaseException) -> str | None:
     for a vendor that took too long. httpx-aiohttp calls every broken connection a timeout: the causes tell more."""
     causes = _causes(error)
     if any(isinstance(each, ssl.SSLCertVerificationError | aiohttp.ClientConnectorCertificateError) for each in causes):
-        return "cannot connect: its certificate is not trusted"
+        return UNTRUSTED
     if any(isinstance(each, ssl.SSLError | aiohttp.ClientConnectorSSLError) for each in causes):
-        return "cannot connect: there is no TLS between us"
+        return NO_TLS
     if any(isinstance(each, socket.gaierror | aiohttp.ClientConnectorDNSError) for each in causes):
-        return "cannot connect: its host name is not known"
+        return UNKNOWN_HOST
     if any(isinstance(each, ConnectionRefusedError) for each in causes):
-        return "cannot connect: the connection was refused"
+        return REFUSED
     if any(isinstance(each, TimeoutError) for each in causes):
         return None
     if any(isinstance(each, aiohttp.ClientConnectorError | httpx.ConnectError) for each in causes):
         return "cannot connect"
     if any(isinstance(each, aiohttp.ClientResponseError | httpx.RemoteProtocolError) for each in causes):
-        return "the answer is no HTTP"
+        return NO_HTTP
     if any(isinstance(each, aiohttp.InvalidURL | httpx.UnsupportedProtocol) for each in causes):
         return "the address cannot be called"
     if any(isinstance(each, httpx.TimeoutException) for each in causes) and not any(
         isinstance(each, aiohttp.ClientConnectionError) for each in causes
     ):
         return None
-    return "the connection broke off"
+    return BROKE_OFF
 
 
 def fit_to_chain(error: BaseException) -> BaseException | None:

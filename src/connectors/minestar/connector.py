@@ -304,7 +304,7 @@ class MineStar(Connector):
         """Values that could not be read, each kind of fault once."""
         for each in bad:
             place = re.sub(r"\[\d+\]", "[]", each.path or "$")
-            self.services.metrics.unknown_value(self.integration.key, place, type(each).__name__)
+            self.services.metrics.unknown_code(self.integration.system.value, place, type(each).__name__)
             if place not in self._told and len(self._told) < _FAULTS_REMEMBERED:
                 self._told.add(place)
                 self.services.log.warning("vendor.bad_value", integration=self.integration.key, error=each.message)

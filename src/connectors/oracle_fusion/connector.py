@@ -353,7 +353,7 @@ class OracleFusion(Connector):
         given = webhook.notice(payload)
         subject = self._events.get(given.event_type)
         if subject is None:
-            self.services.metrics.unknown_value(self.integration.key, "eventType", given.event_type[:80])
+            self.services.metrics.unknown_code(self.integration.system.value, "eventType", given.event_type[:80])
             return None
         webhook.number(given, subject)
         told, read = webhook.organization(given), self.settings.organizations

@@ -237,7 +237,7 @@ class PassengerApp(Connector):
         given = webhook.notice(payload)
         if not webhook.concerns(given):
             if given.event_type not in webhook.UNINTERESTING:
-                self.services.metrics.unknown_value(self.integration.key, "event_type", given.event_type[:80])
+                self.services.metrics.unknown_code(self.integration.system.value, "event_type", given.event_type[:80])
             return None
         webhook.trip_id(given)
         return Raw(delivery_id=given.event_id, decoder=decoders.WEBHOOK, payload=payload)

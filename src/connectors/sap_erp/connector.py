@@ -237,9 +237,7 @@ class SapErp(Connector):
 
     def package(self, payload: Payload) -> IdocPackage:  # noqa: ARG002 - all that counts is in the body
         """Takes a request's IDocs while they arrive."""
-        return IdocPackage(
-            self.integration.key, self.settings, self.services.metrics, lambda: self.services.clock.now()
-        )
+        return IdocPackage(self.settings, self.services.metrics, lambda: self.services.clock.now())
 
     def received(self, payload: Payload) -> Raw | None:
         """A request with one IDoc; one with several goes through `package`."""

@@ -17,6 +17,7 @@ from connectors.sap_erp.idoc.mapping import reader
 from connectors.sap_erp.idoc.package import Document, Package
 from connectors.sap_erp.idoc.segments import Control
 from connectors.sap_erp.settings import Settings
+from unified.values import System
 
 
 def verify(integration: Integration, payload: Payload) -> None:
@@ -51,8 +52,8 @@ def _basic(header: str) -> tuple[bytes, bytes]:
 class IdocPackage:
     """One request's IDocs: `feed` it the body as it comes, keep what it gives, `close` it, send its `answer`."""
 
-    def __init__(self, integration: str, settings: Settings, metrics: Metrics, now: Callable[[], datetime]) -> None:
-        self._integration, self._settings, self._metrics, self._now = integration, settings, metrics, now
+    def __init__(self, settings: Settings, metrics: Metrics, now: Callable[[], datetime]) -> None:
+        self._settings, self._metrics, self._now = settings, metrics, now
         self._package = Package()
         self._taken: list[Taken] = []
         self._first: Control | None = None
@@ -77,7 +78,7 @@ class IdocPackage:
             self._first = self._first or control
             ignored = self._ignored(control)
             if ignored is not None:
-                self._metrics.unknown_value(self._integration, *ignored)
+                self._metrics.unknown_code(System.SAP_ERP.value, *ignored)
             else:
                 found.append(
                     Raw(

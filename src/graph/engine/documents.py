@@ -3,26 +3,36 @@
 import asyncio
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from graphql import (
+    SKIP,
+    ArgumentNode,
     ASTValidationRule,
     DocumentNode,
     FieldNode,
     GraphQLError,
+    GraphQLInputType,
+    ListValueNode,
     NoSchemaIntrospectionCustomRule,
+    ObjectValueNode,
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
     TypeInfo,
+    ValidationContext,
     ValidationRule,
+    ValueNode,
+    ValuesOfCorrectTypeRule,
     Visitor,
+    VisitorAction,
     parse,
     specified_rules,
     validate,
     visit,
 )
+from graphql.utilities.validate_input_value import validate_input_literal
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
@@ -93,6 +103,44 @@ class _EmptySelections(Visitor):
     def enter_selection_set(self, node: SelectionSetNode, *_: Any) -> None:
         if not node.selections and self.found is None:
             self.found = node
+
+
+class _Values(ValuesOfCorrectTypeRule):
+    """What a scalar of ours says of a literal is told with the place of the literal, and with its argument and field:
+    graphql-core gives neither to an error that a scalar raises itself."""
+
+    def __init__(self, context: ValidationContext) -> None:
+        super().__init__(context)
+        self._argument = ""
+
+    def enter_argument(self, node: ArgumentNode, *_: Any) -> None:
+        self._argument = node.name.value
+
+    def leave_argument(self, *_: Any) -> None:
+        self._argument = ""
+
+    def is_valid_value_node(self, node: ValueNode, input_type: GraphQLInputType | None) -> VisitorAction:
+        def tell(error: GraphQLError, path: list[str | int]) -> None:
+            self.report_error(error if error.nodes else self._placed(error, node, path))
+
+        if input_type:
+            validate_input_literal(node, input_type, tell, None, None, self.context.hide_suggestions)
+        return SKIP
+
+    def _placed(self, error: GraphQLError, node: ValueNode, path: list[str | int]) -> GraphQLError:
+        name = "".join(
+            f"[{part}]" if isinstance(part, int) else f".{part}" for part in (self._argument, *path) if part != ""
+        )
+        for part in path:
+            if isinstance(node, ListValueNode) and isinstance(part, int):
+                node = node.values[part]
+            elif isinstance(node, ObjectValueNode):
+                node = next((each.value for each in node.fields if each.name.value == part), node)
+        where = name.removeprefix(".")
+        return GraphQLError(f"{where}: {error.message}" if where else error.message, node)
+
+
+_RULES: Final = tuple(_Values if each is ValuesOfCorrectTypeRule else each for each in specified_rules)
 
 
 class _NoService(ValidationRule):
@@ -196,7 +244,7 @@ class Documents:
         return sizes
 
     def _validate(self, document: DocumentNode, introspection: bool) -> list[GraphQLError]:
-        rules: list[type[ASTValidationRule]] = [*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule]
+        rules: list[type[ASTValidationRule]] = [*_RULES, MaybeNullValidationRule, OneOfInputValidationRule]
         if not introspection:
             rules += [NoSchemaIntrospectionCustomRule, _NoService]
         return validate(

@@ -13,12 +13,14 @@ from connectors.kit.errors import (
     BadPayload,
     Busy,
     CircuitOpen,
+    Conflict,
     NotFound,
     RateLimited,
     VendorDown,
     VendorError,
 )
 from connectors.kit.http import MAX_CALLS
+from connectors.kit.outcomes import Outcome, OutcomeKind
 from connectors.kit.resilience import Breaker, BreakerState, RateLimit
 from connectors.kit.services import Reading, current_reading
 from tests.connectors.contract import NOW, FakeClock
@@ -108,8 +110,18 @@ async def test_each_call_of_the_vendor_is_counted_by_its_outcome() -> None:
         ("depot", "down"),
         ("depot", "ok"),
         ("depot", "absent"),
-        ("depot", "ERR_VENDOR_UNAVAILABLE"),
+        ("depot", "down"),
     ]
+
+
+async def test_an_answer_that_is_said_to_be_ordinary_counts_as_one() -> None:
+    def explain(response: httpx.Response) -> Outcome | None:
+        return Outcome(kind=OutcomeKind.CONFLICT, ordinary=True) if response.status_code == 409 else None
+
+    made = scripted(httpx.Response(409), explain=explain)
+    with pytest.raises(Conflict):
+        await made.api.get("/x", dict)
+    assert made.metrics.calls == [("depot", "ok")]
 
 
 # --- Retry-After
@@ -193,7 +205,10 @@ async def test_after_five_failures_the_vendor_is_left_alone() -> None:
     assert made.api.breaker.state is BreakerState.OPEN
     error = await failing(made)
     assert isinstance(error, CircuitOpen)
-    assert str(error) == "depot: https://vendor.example/api failed 5 times in a row and is left alone for 15 s"
+    assert str(error) == (
+        "depot: https://vendor.example/api failed 5 times in a row and is left alone for 15 s; last: GET "
+        "https://vendor.example/api/x answered 503, down"
+    ), "the cause is told as long as it lasts"
     assert error.retry_after == 15
     assert requests(made) == 5
     assert made.log.events == ["vendor.unavailable"], "told once"

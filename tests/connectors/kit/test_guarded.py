@@ -28,7 +28,7 @@ class Counts:
     def vendor_call(self, integration: str, outcome: str, seconds: float) -> None:
         self.calls.append(f"{integration} {outcome}")
 
-    def unknown_value(self, integration: str, field: str, value: str) -> None: ...
+    def unknown_code(self, system: str, field: str, value: str) -> None: ...
 
     def breaker(self, integration: str, state: str) -> None:
         self.breakers.append(state)
@@ -85,7 +85,7 @@ async def test_an_outage_is_tried_again_and_then_told_with_address_and_call() ->
     assert str(caught.value) == "hall: tcp://press:502: read of x: gone with token=***"
     assert caught.value.integration == "hall"
     assert isinstance(caught.value.__cause__, LibraryFault)
-    assert made.metrics.calls == ["hall ERR_VENDOR_UNAVAILABLE"] * 2 + ["hall ok"] + ["hall ERR_VENDOR_UNAVAILABLE"] * 3
+    assert made.metrics.calls == ["hall down"] * 2 + ["hall ok"] + ["hall down"] * 3
 
 
 async def test_what_may_not_be_repeated_is_called_once() -> None:
@@ -112,7 +112,7 @@ async def test_a_refusal_is_no_outage() -> None:
     made = Made()
     with pytest.raises(BadPayload, match="hall: tcp://press:502: read: not understood"):
         await made.guard.call("read", scripted(LookupError()))
-    assert made.metrics.calls == ["hall ERR_INVALID_RESPONSE"]
+    assert made.metrics.calls == ["hall nonsense"]
     with pytest.raises(AuthFailed):
         await made.guard.call("read", scripted(AuthFailed("no")))
     assert made.services.vitals.of("hall").state is HealthState.REFUSED

@@ -1,5 +1,6 @@
 """What answers mean: by status, by the table of errors; the vendor's own id of a call; pages for people."""
 
+import re
 from datetime import timedelta
 from email.utils import format_datetime
 
@@ -9,6 +10,7 @@ import pytest
 from connectors.kit import errors
 from connectors.kit.errors import VendorError
 from connectors.kit.http import OK, Outcome, OutcomeKind, by_status, looks_like_html, raise_for, request_id, retry_after
+from connectors.kit.outcomes import label_of
 from tests.connectors.contract import NOW
 from tests.connectors.kit.peer import scripted
 
@@ -63,6 +65,30 @@ def test_what_each_outcome_raises(kind: OutcomeKind, error: type[VendorError], c
     assert raised.hint
     assert getattr(raised, "retry_after", 3) == 3
     assert getattr(raised, "path", "$") == "$"
+
+
+@pytest.mark.parametrize("kind", [each for each in K if each is not K.OK])
+def test_a_call_counts_the_same_by_its_outcome_and_by_its_error(kind: OutcomeKind) -> None:
+    """So that HTTP and all other protocols are counted under the same words, which look alike."""
+    outcome = Outcome(kind=kind)
+    with pytest.raises(VendorError) as caught:
+        raise_for(outcome, httpx.Request("GET", "https://vendor.example"), httpx.Response(418), "depot")
+    assert label_of(caught.value) == outcome.label
+    assert re.fullmatch("[a-z]+(_[a-z]+)*", outcome.label)
+
+
+@pytest.mark.parametrize(
+    ("error", "label"),
+    [
+        (errors.TimedOut, "timeout"),
+        (errors.MappingFailed, "nonsense"),
+        (errors.Busy, "throttled"),
+        (errors.CircuitOpen, "down"),
+        (errors.BatchTooLarge, "rejected"),
+    ],
+)
+def test_errors_that_no_outcome_stands_for_are_counted_too(error: type[VendorError], label: str) -> None:
+    assert label_of(error("no")) == label
 
 
 def test_every_outcome_but_ok_raises() -> None:

@@ -330,7 +330,7 @@ async def test_who_comes_during_a_renewal_does_not_bring_the_refused_token_back(
         (httpx.Response(400, json={"error": "x" * 9_000}), r"refused the client credentials \(x{497}\.\.\.\)"),
         (httpx.Response(200, json={"error": "access_denied"}), "access_denied"),
         (httpx.Response(200, content=b"<html>"), "HTTP 200 without an access token"),
-        (httpx.Response(404), "HTTP 404 without an access token"),
+        (httpx.Response(404), "there is no token endpoint at https://vendor.example/token .HTTP 404."),
         (token(token_type="mac"), "a token that is no bearer token"),
         (httpx.Response(200, json={"access_token": "a\nX-Evil: 1"}), "a token that no HTTP header can hold"),
         (httpx.Response(200, json={"access_token": 7}), "refused|without an access token"),

@@ -55,6 +55,50 @@ async def test_a_refused_document_is_refused_again(monkeypatch: pytest.MonkeyPat
     assert validated.calls == 2
 
 
+MOMENT = 'DateTime is an ISO 8601 time with zone, such as "2026-11-25T09:30:00Z"'
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "place"),
+    [
+        (
+            '{ vehicles(filter: { updatedAfter: "yesterday" }) { totalCount } }',
+            f"filter.updatedAfter: {MOMENT}",
+            (1, 36),
+        ),
+        (
+            "{ vehicles(\n  filter: { updatedAfter: 7 }) { totalCount } }",
+            f"filter.updatedAfter: {MOMENT}",
+            (2, 27),
+        ),
+        (
+            'query($f: VehicleFilter = { updatedAfter: "x" }) { vehicles(filter: $f) { totalCount } }',
+            f"updatedAfter: {MOMENT}",
+            (1, 43),
+        ),
+        (
+            "{ vehicles(filter: { states: [MOVING, MOVNG] }) { totalCount } }",
+            "Value 'MOVNG' does not exist in 'VehicleState' enum. Did you mean the enum value 'MOVING'?",
+            (1, 39),
+        ),
+    ],
+)
+async def test_a_wrong_literal_is_told_with_its_place_and_what_is_meant(
+    text: str, message: str, place: tuple[int, int]
+) -> None:
+    with pytest.raises(RequestRefused) as caught:
+        await Documents(CORE, Limits()).prepare(text, introspection=True)
+    [error] = caught.value.errors
+    assert error.message == message
+    assert [(each.line, each.column) for each in error.locations or []] == [place]
+
+
+async def test_an_enum_value_that_is_not_there_suggests_none_to_who_may_not_introspect() -> None:
+    text = "{ vehicles(filter: { states: [MOVNG] }) { totalCount } }"
+    told = await refusal(Documents(CORE, Limits()), text, introspection=False)
+    assert told[1] == "Value 'MOVNG' does not exist in 'VehicleState' enum."
+
+
 async def test_what_one_caller_may_introspect_another_may_not() -> None:
     made = Documents(CORE, Limits())
     for text in (

@@ -106,32 +106,50 @@ class ModbusMachine(KnownMachine[values.Snapshot]):
     # --- inside
 
     async def _read_block(self, block: Block) -> dict[str, Taken]:
-        words = await self._guard.call(
-            f"read of {block.count} {block.kind} values from {block.start} on",
-            lambda: self._line.read(self._unit, block),
-        )
+        return self._take(block, await self._guard.call(_what(block), lambda: self._line.read(self._unit, block)))
+
+    async def _read_joined(self, block: Block) -> dict[str, Taken] | None:
+        """The values of a block of several registers; null when the device refuses one of its addresses. That is an
+        answer as good as any: how else would it tell which of the addresses between registers it has?"""
+
+        async def words() -> Sequence[int] | Sequence[bool] | None:
+            try:
+                return await self._line.read(self._unit, block)
+            except BadRequest as error:
+                if error.vendor_code != ILLEGAL_ADDRESS:
+                    raise
+                return None
+
+        found = await self._guard.call(_what(block), words)
+        return None if found is None else self._take(block, found)
+
+    def _take(self, block: Block, words: Sequence[int] | Sequence[bool]) -> dict[str, Taken]:
         return values.take(block, words, self.services.clock.now())
 
     async def _read(self, block: Block) -> dict[str, Taken]:
         """The values of a block. When the device refuses an address, first the gaps are to blame: the block is read
         without them, now and from then on. What is refused even so is named, register by register."""
-        try:
+        if len(block.registers) == 1:
             return await self._read_block(block)
-        except BadRequest as error:
-            if error.vendor_code != ILLEGAL_ADDRESS or len(block.registers) == 1:
-                raise
+        joined = await self._read_joined(block)
+        if joined is not None:
+            return joined
         self._apart |= {each.name for each in block.registers}
         found: dict[str, Taken] = {}
         for part in plan(block.registers, self._options, self._apart):
-            try:
+            if len(part.registers) == 1:
                 found |= await self._read_block(part)
-            except BadRequest as error:
-                if error.vendor_code != ILLEGAL_ADDRESS or len(part.registers) == 1:
-                    raise
+            elif (together := await self._read_joined(part)) is not None:
+                found |= together
+            else:
                 for each in part.registers:
                     alone = Block(kind=part.kind, start=each.place[1], count=each.words, registers=(each,))
                     found |= await self._read_block(alone)
         return found
+
+
+def _what(block: Block) -> str:
+    return f"read of {block.count} {block.kind} values from {block.start} on"
 
 
 def machines(settings: Settings, *, integration: Integration, services: Services) -> dict[str, ModbusMachine]:

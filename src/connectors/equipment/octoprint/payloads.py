@@ -53,7 +53,10 @@ def explain(response: "httpx.Response") -> Outcome | None:
     if status in (401, 403) or (status == 400 and said is not None and "CSRF" in said):
         return Outcome(kind=OutcomeKind.AUTH_FAILED, message=said)
     kind = _ERRORS.get(status)
-    return None if kind is None else Outcome(kind=kind, message=said)
+    if kind is None:
+        return None
+    # "Printer is not operational": how OctoPrint says of each printer that is switched off that it has no values
+    return Outcome(kind=kind, message=said, ordinary=status == 409)
 
 
 def _said(content: bytes) -> str | None:
