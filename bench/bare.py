@@ -5,8 +5,8 @@ and metrics. Only to be compared with the whole one.
 
 Left out: the bounds of connections, heads, bodies and batches; origins and hosts; who asks and whether they may; turns
 and counts of callers; the price of an operation, its tally of vendor calls and its limit of time; error codes and
-masks; the counters of operations and of vendor calls. Not left out: what costs an operation nothing once its document is
-known (tokens, depth, aliases and the like are measured when it is parsed), and how vendors are called.
+masks; the counters of operations and of vendor calls. Not left out: what costs an operation nothing once its document
+is known (tokens, depth, aliases and the like are measured when it is parsed), and how vendors are called.
 """
 
 import os
