@@ -40,6 +40,10 @@ _FAILED = re.compile(r"(?m)^FAILED (.+?):(?: |$)")
 HTTP, SOCKETS, EVENTS, SUBGRAPH, GQL = ("http-audits",), ("graphql-ws",), ("graphql-sse",), ("subgraph",), ("gql",)
 
 
+class NotReady(Exception):
+    """A program that did not start; holds the end of what it wrote."""
+
+
 class Moved(Exception):
     """The text of a fault is not where it was, or not there once; says which."""
 
@@ -215,6 +219,7 @@ class Outcome:
 
     by: Mapping[str, list[str]]
     broken: str | None
+    started: bool = True
 
     @property
     def found(self) -> bool:
@@ -226,16 +231,29 @@ class Sandbox:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
-        self.address = f"http://127.0.0.1:{self._ports['--port']}"
+        self._ports: dict[str, int] = {}
         self._lock = threading.Lock()
         self._taken: set[int] = set()
 
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self._ports['--port']}"
+
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        flags = [word for flag, port in self._ports.items() for word in (flag, str(port))]
-        command = [sys.executable, "-m", "sandbox", "--state-dir", str(self._folder), *flags]
-        with _process(command, runner.ROOT, SOURCES, runner.LOGS / "sandbox.log", f"{self.address}/_control"):
+        """Raises `NotReady`."""
+        with contextlib.ExitStack() as stack:
+            for last in (False, False, True):
+                self._ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+                flags = [word for flag, port in self._ports.items() for word in (flag, str(port))]
+                command = [sys.executable, "-m", "sandbox", "--state-dir", str(self._folder), *flags]
+                log, ready = runner.LOGS / "sandbox.log", f"{self.address}/_control"
+                try:
+                    stack.enter_context(_process(command, runner.ROOT, SOURCES, log, ready))
+                    break
+                except NotReady:  # somebody else may have taken one of the ports meanwhile
+                    if last:
+                        raise
             yield
 
     def settings(self, folder: Path) -> Path:
@@ -259,7 +277,7 @@ class Sandbox:
 def _process(
     command: list[str], at: Path, sources: Path, log: Path, ready: str, more: Mapping[str, str] | None = None
 ) -> Iterator[None]:
-    """A program over these sources, once `ready` answers; ends with all that it started. Raises `RuntimeError`."""
+    """A program over these sources, once `ready` answers; ends with all that it started. Raises `NotReady`."""
     environ = os.environ | {"PYTHONPATH": str(sources)} | (more or {})
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=at, env=environ, stdout=out, stderr=out, start_new_session=True)
@@ -267,7 +285,7 @@ def _process(
         end = time.monotonic() + READY_SECONDS
         while True:
             if process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"{' '.join(command[1:4])} did not start:\n{log.read_text()[-2_000:]}")
+                raise NotReady(f"{' '.join(command[1:4])} did not start:\n{log.read_text()[-2_000:]}")
             with contextlib.suppress(OSError), urllib.request.urlopen(ready, timeout=2) as answer:
                 if answer.status == 200:
                     break
@@ -279,7 +297,16 @@ def _process(
 
 def judge(fault: Fault | None, suites: tuple[str, ...], sandbox: Sandbox, own: str, environ: Mapping[str, str]
           ) -> Outcome:  # fmt: skip
-    """Runs the suites against a copy with the fault, or without any. Raises `Moved`."""
+    """Runs the suites against a copy with the fault, or without any. Raises `Moved`.
+
+    A server that does not start has one more chance: its port may have been taken meanwhile.
+    """
+    outcome = _judge(fault, suites, sandbox, own, environ)
+    return outcome if outcome.started else _judge(fault, suites, sandbox, own, environ)
+
+
+def _judge(fault: Fault | None, suites: tuple[str, ...], sandbox: Sandbox, own: str, environ: Mapping[str, str]
+           ) -> Outcome:  # fmt: skip
     name = re.sub(r"\W+", "-", fault.name) if fault else "unchanged"
     by: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory(prefix="crossdock-mutation-") as place:
@@ -291,7 +318,12 @@ def judge(fault: Fault | None, suites: tuple[str, ...], sandbox: Sandbox, own: s
         port = sandbox.free_port()
         address = f"http://127.0.0.1:{port}"
         command = [sys.executable, "-m", "server.cli", "serve", "--config", str(sandbox.settings(folder))]
-        given = {**environ, "CROSSDOCK": address, "PYTHONPATH": os.pathsep.join([str(sources), str(runner.ROOT)])}
+        given = {
+            **environ,
+            "CROSSDOCK": address,
+            "SANDBOX": sandbox.address,
+            "PYTHONPATH": os.pathsep.join([str(sources), str(runner.ROOT)]),
+        }
         log, ready = runner.LOGS / f"{name}.server.log", f"{address}/health/ready"
         try:
             with _process(command, folder, sources, log, ready, {"CROSSDOCK_PORT": str(port)}):
@@ -303,8 +335,8 @@ def judge(fault: Fault | None, suites: tuple[str, ...], sandbox: Sandbox, own: s
                         by[suite.name] = _FAILED.findall(result.said)
                     elif result.fault:
                         return Outcome(by, f"{suite.name} {result.fault}:\n{result.said[-1_500:]}")
-        except RuntimeError as reason:
-            return Outcome(by, str(reason))
+        except NotReady as reason:
+            return Outcome(by, str(reason), started=False)
     return Outcome(by, None)
 
 
@@ -335,7 +367,7 @@ def main(words: list[str]) -> int:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="crossdock-stand-ins-") as place:
         sandbox = Sandbox(Path(place).resolve())
-        given = environ | {"SANDBOX": sandbox.address, "PYTHON": sys.executable, "NODE": own}
+        given = environ | {"PYTHON": sys.executable, "NODE": own}
 
         def attempt(fault: Fault) -> bool:
             began = time.monotonic()
