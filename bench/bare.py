@@ -11,7 +11,7 @@ is known (tokens, depth, aliases and the like are measured when it is parsed), a
 
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -113,20 +113,24 @@ class BareHttp(HttpEndpoint):
         return {}
 
 
-def replaced() -> Mapping[str, Any]:
-    """Puts the bare parts where the whole ones are; gives what it put."""
-    app.PrometheusMetrics = NoCounters  # type: ignore[misc]
-    app.Engine = BareEngine  # type: ignore[misc]
-    app.Desk = BareDesk  # type: ignore[misc]
-    endpoint.HttpEndpoint = BareHttp  # type: ignore[misc]
-    serving.protocols = lambda _connections: (HttpToolsProtocol, WebSocketsSansIOProtocol)  # type: ignore[assignment]
-    return {"metrics": NoCounters, "engine": BareEngine, "desk": BareDesk, "http": BareHttp}
+def replace_parts() -> None:
+    """Puts the bare parts where the application finds its own."""
+    parts: tuple[tuple[Any, str, Any], ...] = (
+        (app, "PrometheusMetrics", NoCounters),
+        (app, "Engine", BareEngine),
+        (app, "Desk", BareDesk),
+        (endpoint, "HttpEndpoint", BareHttp),
+        (serving, "protocols", lambda _connections: (HttpToolsProtocol, WebSocketsSansIOProtocol)),
+    )
+    for module, name, part in parts:
+        assert hasattr(module, name), f"{module.__name__} has no {name} any more: what is compared would be the same"
+        setattr(module, name, part)
 
 
 def main(config: Path) -> None:
     with _made_to_last():
         configure_logging(stream=sys.stderr)
-        replaced()
+        replace_parts()
         settings = load(config, os.environ)
         application = app.create_app(settings)
     serving.run(lambda: serving.serve(application, settings, log=logger(), ready=lambda _address: None))

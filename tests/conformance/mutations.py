@@ -278,7 +278,7 @@ def _process(
     command: list[str], at: Path, sources: Path, log: Path, ready: str, more: Mapping[str, str] | None = None
 ) -> Iterator[None]:
     """A program over these sources, once `ready` answers; ends with all that it started. Raises `NotReady`."""
-    environ = os.environ | {"PYTHONPATH": str(sources)} | (more or {})
+    environ = {**os.environ, "PYTHONPATH": str(sources), **(more or {})}
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=at, env=environ, stdout=out, stderr=out, start_new_session=True)
     try:
