@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONPATH := src
 
-.PHONY: run test check format peers conformance bench scaffold web schema lock clean
+.PHONY: run test check format peers conformance mutations bench scaffold web schema lock clean
 
 .venv/.installed: pyproject.toml requirements-dev.lock
 	$(PYTHON) -c 'import sys; sys.exit("Crossdock needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
@@ -24,6 +24,9 @@ peers: .venv/.installed web ## third-party peers and the browser
 
 conformance: .venv/.installed web ## public GraphQL suites
 	$(BIN)/python -m tests.conformance $(only)
+
+mutations: .venv/.installed ## whether those suites find seeded faults; `make mutations only=socket` for some
+	$(BIN)/python -m tests.conformance.mutations $(only)
 
 bench: .venv/.installed ## figures, each beside its target; `make bench only="cold_start"` for some
 	$(BIN)/python -m bench $(only)

@@ -12,6 +12,7 @@ import bench.aemp
 import bench.federated
 import bench.gt02
 import bench.mtconnect
+import bench.protection
 import bench.single
 import bench.start
 import bench.structures  # noqa: F401 - each puts its figures into the list

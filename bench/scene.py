@@ -35,22 +35,30 @@ class Broken(Exception):
 class Client:
     """Asks one server, one query after the other, over one connection."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, headers: Mapping[str, str] | None = None) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         self._asked_at = 0.0
+        self._headers = {"Content-Type": "application/json", **(headers or {})}
 
     def post(self, path: str, body: Mapping[str, Any]) -> bytes:
         """Raises `Broken` for any status but 200, `OSError` where nobody answers."""
+        status, text = self._posted(path, body, self._headers)
+        if status != 200:
+            raise Broken(f"POST {path} was answered with {status}: {text[:300]!r}")
+        return text
+
+    def status(self, headers: Mapping[str, str]) -> int:
+        """How a query with these headers more is answered."""
+        return self._posted("/graphql", {"query": "{ __typename }"}, {**self._headers, **headers})[0]
+
+    def _posted(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[int, bytes]:
         now = time.monotonic()
         if now - self._asked_at > KEPT_SECONDS:
             self._connection.close()
         self._asked_at = now
-        self._connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        self._connection.request("POST", path, json.dumps(body), headers)
         answer = self._connection.getresponse()
-        text = answer.read()
-        if answer.status != 200:
-            raise Broken(f"POST {path} was answered with {answer.status}: {text[:300]!r}")
-        return text
+        return answer.status, answer.read()
 
     def ask(self, query: str, variables: Mapping[str, Any] | None = None) -> bytes:
         return self.post("/graphql", {"query": query, "variables": variables or {}})

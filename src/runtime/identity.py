@@ -96,24 +96,28 @@ class ApiKeys:
     challenge = f"ApiKey {_REALM}"
 
     def __init__(self, keys: Sequence[ApiKeySettings]) -> None:
-        self._keys = [(bytes.fromhex(key.sha256), key) for key in keys]
+        self._keys = tuple(keys)
+        self._principals = [(bytes.fromhex(key.sha256), _of_key(key)) for key in keys]
 
     async def authenticate(self, credentials: Credentials) -> Principal:
         if not credentials.api_key:
             raise Unauthenticated("unauthenticated", "send your key in X-API-Key", self.challenge)
         given = hashlib.sha256(credentials.api_key.encode("utf-8", "surrogateescape")).digest()
         # all are compared: the time it takes does not tell which
-        matching = [key for digest, key in self._keys if hmac.compare_digest(digest, given)]
+        matching = [principal for digest, principal in self._principals if hmac.compare_digest(digest, given)]
         if not matching:
             raise Unauthenticated("invalid_token", "the key in X-API-Key is not known", self.challenge)
-        key = matching[0]
-        return Principal(subject=key.name, organisation=key.organisation, scopes=frozenset(key.scopes), how="api_key")
+        return matching[0]
 
     async def check(self) -> list[str]:
-        return [f"API key {key.name!r} of {key.organisation}: {', '.join(sorted(key.scopes))}" for _, key in self._keys]
+        return [f"API key {key.name!r} of {key.organisation}: {', '.join(sorted(key.scopes))}" for key in self._keys]
 
     async def aclose(self) -> None:
         """Nothing to end."""
+
+
+def _of_key(key: ApiKeySettings) -> Principal:
+    return Principal(subject=key.name, organisation=key.organisation, scopes=frozenset(key.scopes), how="api_key")
 
 
 class Keys(Protocol):

@@ -239,9 +239,18 @@ class PrometheusMetrics:
             "crossdock_subscriptions_open", "Subscriptions that are open.", registry=self.registry
         )
 
+        # the series of what is counted for each query, by their labels: to look them up costs more than to count
+        self._called: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
+        self._operated: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
+
     def vendor_call(self, integration: str, outcome: str, seconds: float) -> None:
-        self._calls.labels(integration, outcome).inc()
-        self._call_seconds.labels(integration).observe(seconds)
+        series = self._called.get((integration, outcome))
+        if series is None:
+            series = self._calls.labels(integration, outcome), self._call_seconds.labels(integration)
+            self._called[integration, outcome] = series
+        count, duration = series
+        count.inc()
+        duration.observe(seconds)
 
     def unknown_code(self, system: str, field: str, value: str) -> None:
         """One came that is in no table. Secrets in it are masked, and how many different ones are told is bounded."""
@@ -273,8 +282,13 @@ class PrometheusMetrics:
 
         `outcome`: ok, partial (errors, but some root field has a value), failed (errors only), refused (not executed).
         """
-        self._operations.labels(type, outcome).inc()
-        self._operation_seconds.labels(type, outcome).observe(seconds)
+        series = self._operated.get((type, outcome))
+        if series is None:
+            series = self._operations.labels(type, outcome), self._operation_seconds.labels(type, outcome)
+            self._operated[type, outcome] = series
+        count, duration = series
+        count.inc()
+        duration.observe(seconds)
 
     def subscription_opened(self) -> None:
         self._subscriptions.inc()

@@ -1,4 +1,4 @@
-// The reference client of graphql-sse in its distinct connections mode, and the bytes of a stream.
+// The reference client of graphql-sse in its distinct connections mode, and the bytes of streams, multipart ones too.
 
 import { createClient } from 'graphql-sse';
 
@@ -36,6 +36,12 @@ await run('graphql-sse', {
     assert.equal(response.status, 200);
     assert.match(response.headers.get('content-type'), /^text\/event-stream/);
     assert.equal(await response.text(), 'event: next\ndata: {"data":{"__typename":"Query"}}\n\nevent: complete\ndata: \n\n');
+  },
+  'parts of a multipart answer are told apart as RFC 2046 writes them': async () => {
+    const response = await post({ query: '{ __typename }' }, { ...EVENTS, Accept: 'multipart/mixed;subscriptionSpec=1.0' });
+    assert.equal(response.headers.get('content-type'), 'multipart/mixed; boundary="graphql"; subscriptionSpec="1.0"');
+    const part = '\r\n--graphql\r\ncontent-type: application/json\r\n\r\n{"payload":{"data":{"__typename":"Query"}}}';
+    assert.equal(await response.text(), `${part}\r\n--graphql--\r\n`);
   },
   'a stream may be got': async () => {
     const response = await fetch(`${url}?query=${encodeURIComponent('{ __typename }')}`, { headers: { Accept: 'text/event-stream' } });

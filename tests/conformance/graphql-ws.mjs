@@ -3,7 +3,7 @@
 import { createClient } from 'graphql-ws';
 import WebSocket from 'ws';
 
-import { assert, run, take, wsUrl } from './suite.mjs';
+import { address, assert, run, take, wsUrl } from './suite.mjs';
 
 const client = (more = {}) => createClient({ url: wsUrl, webSocketImpl: WebSocket, retryAttempts: 0, ...more });
 const PROTOCOL = 'graphql-transport-ws';
@@ -189,6 +189,30 @@ const checks = {
     assert.equal(message.id, 's100');
     assert.deepEqual(message.payload[0].extensions, { code: 'SUBSCRIPTION_LIMIT', limit: 100, found: 101 });
     peer.socket.close();
+  },
+  'the two hundred and first subscription of a caller is refused, on whatever socket': async () => {
+    const open = async () => Number(/crossdock_subscriptions_open (\d+)/.exec(await (await fetch(`${address}/metrics`)).text())[1]);
+    const until = async (count) => {
+      for (let n = 0; n < 100 && (await open()) !== count; n += 1) await new Promise((resolve) => setTimeout(resolve, 50));
+      assert.equal(await open(), count);
+    };
+    await until(0); // those of the checks before have ended
+    const silent = 'subscription { missionChanged(filter: { ids: ["x"] }) { id } }';
+    const peers = [await initialised(), await initialised(), await initialised()];
+    for (const peer of peers.slice(0, 2)) for (let n = 0; n < 100; n += 1) peer.send(subscribe(`s${n}`, silent));
+    await until(200);
+    peers[2].send(subscribe('one', silent));
+    const { message } = await peers[2].next();
+    assert.deepEqual([message.type, message.id, message.payload[0].extensions.code], ['error', 'one', 'SUBSCRIPTION_LIMIT']);
+    for (const peer of peers) peer.socket.close();
+    await until(0);
+  },
+  'a message of 1 MiB is read, a longer one closes': async () => {
+    const peer = await initialised();
+    peer.send('{"type":"ping"}'.padEnd(1 << 20));
+    assert.deepEqual(await peer.next(), { message: { type: 'pong' } });
+    peer.send('{"type":"ping"}'.padEnd((1 << 20) + 1));
+    assert.ok([1009, 4400].includes((await peer.next()).code));
   },
 };
 for (const [title, message] of Object.entries(malformed)) checks[`${title} closes with 4400`] = closes(message, 4400);

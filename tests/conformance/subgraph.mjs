@@ -61,4 +61,23 @@ checks["ftv1 is a trace as Apollo's gateways read it"] = async () => {
   assert.ok(research.startTime >= product.startTime && research.endTime <= trace.durationNs);
   assert.ok(trace.endTime.seconds >= trace.startTime.seconds && trace.startTime.seconds > 1_700_000_000);
 };
+
+const MAKER = { __typename: 'User', email: 'support@apollographql.com' };
+const entities = (representations, selection) =>
+  ask(`query ($r: [_Any!]!) { _entities(representations: $r) { ${selection} } }`, { r: representations }, { to: products });
+checks['a bad representation spoils only its own place'] = async () => {
+  const { data: found, errors } = await entities([MAKER, { __typename: 'Nothing' }, { __typename: 'User' }, 7, MAKER], '... on User { email }');
+  const good = { email: MAKER.email };
+  assert.deepEqual(found, { _entities: [good, null, null, null, good] });
+  assert.deepEqual(errors.map((error) => [error.path, error.extensions.code]), [1, 2, 3].map((at) => [['_entities', at], 'BAD_USER_INPUT']));
+};
+checks['what fails unexpectedly is told without a word of it'] = async () => {
+  const zero = { ...MAKER, totalProductsCreated: 5, yearsOfEmployment: 0 }; // divided by
+  const { data: found, errors } = await entities([zero], '... on User { averageProductsCreatedPerYear }');
+  assert.deepEqual(found, { _entities: [{ averageProductsCreatedPerYear: null }] });
+  const [{ message, path, extensions }] = errors;
+  assert.deepEqual([message, path, extensions.code], ['Internal error', ['_entities', 0, 'averageProductsCreatedPerYear'], 'INTERNAL_SERVER_ERROR']);
+  assert.deepEqual(Object.keys(extensions).sort(), ['code', 'id']);
+  assert.match(extensions.id, /^[0-9a-f]{32}$/);
+};
 await run('subgraph', checks);
