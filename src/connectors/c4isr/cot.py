@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import cache
 from xml.sax.saxutils import quoteattr
 
 import msgspec
@@ -30,7 +31,7 @@ _START = re.compile(rb"<event(?=[\s>])")
 _DTD = re.compile(rb"<!\s*(DOCTYPE|ENTITY|ELEMENT|ATTLIST)", re.IGNORECASE)
 
 
-class Node(msgspec.Struct, frozen=True):
+class Node(msgspec.Struct, frozen=True, gc=False):
     """An element: its name, attributes, text (of a leaf, trimmed; null when empty) and children."""
 
     name: str
@@ -44,7 +45,10 @@ class Node(msgspec.Struct, frozen=True):
 
     def one(self, name: str) -> "Node | None":
         """The first direct child of that name."""
-        return next((child for child in self.children if child.name == name), None)
+        for child in self.children:
+            if child.name == name:
+                return child
+        return None
 
     def get(self, name: str) -> str | None:
         """An attribute; null where it is missing, empty or spells "no value"."""
@@ -55,7 +59,7 @@ class Node(msgspec.Struct, frozen=True):
         return finite(self.attributes.get(name))
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One CoT event in the vendor's words. `lat`, `lon` in degrees, `hae`, `ce`, `le` in metres, null = unknown."""
 
     uid: str
@@ -145,9 +149,22 @@ def node(body: bytes, *, limit: int = MAX_EVENT) -> Node:
     """An XML document as a tree, with everything dangerous refused."""
     if len(body) > limit:
         raise BadPayload(f"the XML is longer than {limit} bytes", path="$")
-    if _DTD.search(body) or b"\0" in body:
+    marked = b"<!" in body  # a comment, CDATA or worse; the parser takes UTF-8 only, whatever the XML declares
+    if b"\0" in body or (marked and _DTD.search(body)):
         raise BadPayload("the XML has a DTD or entities, which are refused", path="$")
-    parser = etree.XMLParser(
+    try:
+        root = etree.fromstring(body.strip(), _parser())
+    except etree.XMLSyntaxError as fault:
+        line, column = fault.position
+        raise BadPayload(f"the XML is not well-formed at line {line}, column {column}", path="$") from None
+    if root is None or (marked and root.getroottree().docinfo.internalDTD is not None):
+        raise BadPayload("the XML has a DTD or entities, which are refused", path="$")
+    return _node(root, 0, b"xmlns" in body or b"xml:" in body)
+
+
+@cache
+def _parser() -> etree.XMLParser:
+    return etree.XMLParser(
         encoding="utf-8",
         resolve_entities=False,
         no_network=True,
@@ -157,28 +174,24 @@ def node(body: bytes, *, limit: int = MAX_EVENT) -> Node:
         remove_comments=True,
         remove_pis=True,
     )
-    try:
-        root = etree.fromstring(body.strip(), parser)
-    except etree.XMLSyntaxError as fault:
-        line, column = fault.position
-        raise BadPayload(f"the XML is not well-formed at line {line}, column {column}", path="$") from None
-    if root is None or root.getroottree().docinfo.internalDTD is not None:
-        raise BadPayload("the XML has a DTD or entities, which are refused", path="$")
-    return _node(root, 0)
 
 
-def _node(element: "etree._Element", depth: int) -> Node:
+def _node(element: "etree._Element", depth: int, spaces: bool) -> Node:
+    """With `spaces` names may have namespaces, which say nothing here: senders invent them."""
+    name = element.tag
     if depth > MAX_DEPTH:
         raise BadPayload("the XML is nested too deeply", path="$")
-    if not isinstance(element.tag, str):
+    if not isinstance(name, str):
         raise BadPayload("the XML has entities, which are refused", path="$")
-    children = tuple(_node(child, depth + 1) for child in element)
-    text = (element.text or "").strip() or None
+    text, attributes = element.text, dict(element.items())
+    if spaces:
+        name = name.rpartition("}")[2]
+        attributes = {key.rpartition("}")[2]: value for key, value in attributes.items()}
     return Node(
-        etree.QName(element).localname,
-        {str(name).rpartition("}")[2]: str(value) for name, value in element.attrib.items()},
-        text,
-        children,
+        name,
+        attributes,
+        text.strip() or None if text is not None else None,
+        tuple([_node(child, depth + 1, spaces) for child in element]) if len(element) else (),
     )
 
 
@@ -189,7 +202,9 @@ def event_of(root: Node) -> Event:
     uid, kind = root.get("uid"), root.get("type")
     if uid is None or kind is None:
         raise BadPayload("the event lacks `uid` or `type`", path="$.event@uid" if uid is None else "$.event@type")
-    time = when(root.get("time"), path="$.event@time") or when(root.get("start"), path="$.event@start")
+    begins, told = root.get("start"), root.get("time")
+    start = when(begins, path="$.event@start")
+    time = start if told is None or told == begins else when(told, path="$.event@time") or start
     if time is None:
         raise BadPayload("the event lacks `time`", path="$.event@time")
     point = root.one("point") or Node("point")
@@ -199,7 +214,7 @@ def event_of(root: Node) -> Event:
         how=root.get("how"),
         access=root.get("access"),
         time=time,
-        start=when(root.get("start"), path="$.event@start"),
+        start=start,
         stale=when(root.get("stale"), path="$.event@stale"),
         lat=point.number("lat"),
         lon=point.number("lon"),
@@ -210,16 +225,25 @@ def event_of(root: Node) -> Event:
     )
 
 
+def first(body: bytes, at: int) -> tuple[bytes, int] | None:
+    """The first event from `at` on, and where it ends; null while its end is missing. Without a beginning it is empty:
+    what is before an event is dropped."""
+    end = body.find(END, at)
+    if end < 0:
+        return None
+    stop = end + len(END)
+    start = _START.search(body, at, stop)
+    return (body[start.start() : stop] if start is not None else b""), stop
+
+
 def cut(body: bytes) -> tuple[list[bytes], bytes]:
     """The events in the bytes, and what remains after the last. Anything before an event is dropped."""
     found: list[bytes] = []
     done = 0
-    while (end := body.find(END, done)) >= 0:
-        stop = end + len(END)
-        start = _START.search(body, done, stop)
-        if start is not None:
-            found.append(body[start.start() : stop])
-        done = stop
+    while (event := first(body, done)) is not None:
+        done = event[1]
+        if event[0]:
+            found.append(event[0])
     return found, body[done:]
 
 
