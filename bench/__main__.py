@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from typing import Final
 
 import bench.aemp
+import bench.cot
 import bench.federated
 import bench.gt02
+import bench.idocs
 import bench.mtconnect
 import bench.protection
 import bench.single

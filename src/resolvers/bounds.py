@@ -217,7 +217,7 @@ class Bounds:
         return self.read(kinds, wanted._replace(keys=wanted.rows, at=ANYWHERE))
 
 
-_ALIKE = (frozenset({Kind.ITEM}), frozenset({Kind.VEHICLE, Kind.UNIT}), frozenset({Kind.EQUIPMENT}))
+_ALIKE = (frozenset({Kind.ITEM}), frozenset({Kind.VEHICLE, Kind.UNIT, Kind.EQUIPMENT}))
 HOMES: dict[str, Home] = {
     name: loads.home
     for owner in Loaders.__mro__

@@ -15,13 +15,20 @@ from unified import records
 from unified.keys import Subject, canonical
 from unified.records import Record
 
-NUMBERS: dict[type[Record], tuple[Subject, Callable[[Any], tuple[str | None, ...]]]] = {
-    records.Item: (Subject.ITEM, lambda item: (item.number,)),
-    records.Vehicle: (Subject.VEHICLE, lambda vehicle: (vehicle.plate, vehicle.fleet_number)),
-    records.Unit: (Subject.VEHICLE, lambda unit: (unit.callsign, unit.uid)),
-    records.Equipment: (Subject.EQUIPMENT, lambda machine: (machine.fleet_number, machine.serial_number, machine.name)),
+_ITEM, _VEHICLE, _EQUIPMENT = Subject.ITEM, Subject.VEHICLE, Subject.EQUIPMENT
+NUMBERS: dict[type[Record], Callable[[Any], tuple[tuple[Subject, str | None], ...]]] = {
+    records.Item: lambda item: ((_ITEM, item.number),),
+    records.Vehicle: lambda vehicle: ((_VEHICLE, vehicle.plate), (_VEHICLE, vehicle.fleet_number)),
+    records.Unit: lambda unit: ((_VEHICLE, unit.callsign), (_VEHICLE, unit.uid)),
+    records.Equipment: lambda machine: (
+        (_EQUIPMENT, machine.fleet_number),
+        (_EQUIPMENT, machine.serial_number),
+        (_EQUIPMENT, machine.name),
+        (_VEHICLE, machine.fleet_number),
+    ),
 }
-"""The kinds that join across systems, and under which numbers others know them, the best first."""
+"""The kinds that join across systems, and under which numbers others know them, the best first. A mobile machine is
+also a vehicle, to those who track it."""
 
 MET_MOST = 100_000
 """Records of an integration that are remembered as met; beyond it only the index teaches."""
@@ -44,7 +51,7 @@ class Crosswalk:
         self._known: dict[tuple[Subject, str], dict[tuple[str, str, str | None], Identity]] = defaultdict(dict)
         self._integrations: dict[str, set[tuple[Subject, str]]] = defaultdict(set)
         self._keys: dict[tuple[Subject, str, str], dict[str, None]] = defaultdict(dict)
-        self._met: dict[str, dict[str, tuple[str | None, ...]]] = defaultdict(dict)
+        self._met: dict[str, dict[str, tuple[tuple[Subject, str | None], ...]]] = defaultdict(dict)
         for link in links:
             # a key that no normalising rule can produce, so that a link never meets a stranger by chance
             key = "=" + "|".join(sorted(f"{integration}:{number}" for integration, number in link.same))
@@ -83,24 +90,23 @@ class Crosswalk:
 
         Costs a dictionary access for a record that is known already or of a kind that does not join.
         """
-        named = NUMBERS.get(type(record))
-        if named is None:
+        numbers_of = NUMBERS.get(type(record))
+        if numbers_of is None:
             return
-        subject, numbers_of = named
         source, numbers = record.source, numbers_of(record)
         met = self._met[source.integration]
         before = met.get(record.id)
         if before == numbers or (before is None and len(met) >= MET_MOST):
             return
         met[record.id] = numbers
-        for number in before or ():
-            if number not in numbers:  # a plate that was moved to another vehicle must not lead to this one
-                self._forget(subject, source.integration, number, source.external_id)
+        for each in before or ():
+            if each not in numbers:  # a plate that was moved to another vehicle must not lead to this one
+                self._forget(*each, source.integration, source.external_id)
         self.learn(
             source.integration,
             [
                 Identity(subject=subject, kind=record.kind, number=number, external_id=source.external_id)
-                for number in numbers
+                for subject, number in numbers
                 if number
             ],
         )
@@ -118,7 +124,7 @@ class Crosswalk:
         self._met.pop(integration, None)
         self.learn(integration, identities)
 
-    def _forget(self, subject: Subject, integration: str, number: str | None, external_id: str) -> None:
+    def _forget(self, subject: Subject, number: str | None, integration: str, external_id: str) -> None:
         key = self.key(subject, integration, number)
         if key is not None:
             self._known.get((subject, key), {}).pop((integration, str(number), external_id), None)

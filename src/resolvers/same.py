@@ -1,4 +1,4 @@
-"""The same thing in other systems: by which number an object is known there."""
+"""The same thing in other systems: by which numbers an object is known there."""
 
 from typing import Any
 
@@ -10,22 +10,26 @@ from unified.records import Record
 
 def same_key(record: Any) -> Same | None:
     """What the loader of `sameAs` is asked by; null for a kind that does not join, and without a number."""
-    named = _name(record)
-    return None if named is None else Same(record.source.integration, named[1], named[0], record.id)
+    numbers = tuple((subject, number) for subject, number in _numbers(record) if number)
+    return Same(record.source.integration, numbers, record.id) if numbers else None
 
 
-def _name(record: Record) -> tuple[Subject, str] | None:
-    """By which number the record is known elsewhere."""
+def _numbers(record: Record) -> tuple[tuple[Subject, str | None], ...]:
+    """By which number the record is known elsewhere, as a thing of each subject.
+
+    A mobile machine is known under its fleet number both to its maker and, as a vehicle, to who tracks it.
+    """
     match record:
         case records.Item():
-            return Subject.ITEM, record.number
+            return ((Subject.ITEM, record.number),)
         case records.Vehicle():
-            number = record.plate or record.fleet_number
+            return ((Subject.VEHICLE, record.plate or record.fleet_number),)
         case records.Unit():
-            number = record.callsign
+            return ((Subject.VEHICLE, record.callsign),)
         case records.Equipment():
-            name = record.fleet_number or record.serial_number
-            return (Subject.EQUIPMENT, name) if name else None
+            return (
+                (Subject.EQUIPMENT, record.fleet_number or record.serial_number),
+                (Subject.VEHICLE, record.fleet_number),
+            )
         case _:
-            return None
-    return (Subject.VEHICLE, number) if number else None
+            return ()

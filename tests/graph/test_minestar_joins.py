@@ -120,6 +120,30 @@ async def test_a_truck_of_the_tracker_is_the_machine_of_its_maker(graph: Graph) 
         assert machine["meters"]["odometerKm"]["value"] == road[name].report_at(NOW).meters.odometer_km
 
 
+async def test_a_machine_of_its_maker_is_the_truck_of_the_tracker(graph: Graph) -> None:
+    """The way back, for the whole fleet at once: one call each for the pages of the fleets, devices, positions."""
+    data = await graph.data(
+        """{ equipment(first: 100, sources: ["quarry"]) { nodes { fleetNumber
+            sameAs { __typename id ... on Vehicle { name fleetNumber sameAs { id } } } source { externalId } id } } }"""
+    )
+    road = {
+        key_of(one): one.vehicle
+        for one in graph.world.quarry
+        if one.vehicle is not None and one.vehicle.traccar_fleet_number is not None
+    }
+    assert len(road) == 2
+    joined = {each["source"]["externalId"]: each for each in data["equipment"]["nodes"] if each["sameAs"]}
+    assert joined.keys() == road.keys()
+    for key, machine in joined.items():
+        (truck,) = machine["sameAs"]
+        assert truck["__typename"] == "Vehicle"
+        assert outside(truck["id"]) == ("fleet", str(road[key].traccar_id))
+        assert truck["fleetNumber"] != machine["fleetNumber"], "another spelling"
+        assert truck["sameAs"] == [{"id": machine["id"]}]
+    assert graph.calls_by_path()["traccar devices"] == 1
+    assert graph.calls()["traccar"] <= 2
+
+
 async def test_the_machines_of_a_page_cost_few_calls(graph: Graph) -> None:
     await graph.data(
         """{ equipment(first: 50) { nodes { name maintenanceAlerts { code } haulCycles { startedAt } } } }"""

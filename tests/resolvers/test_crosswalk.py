@@ -118,6 +118,25 @@ def test_what_is_remembered_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None
     assert known == [0, 1]
 
 
+def test_a_machine_is_a_vehicle_to_who_tracks_it_until_its_fleet_number_changes() -> None:
+    crosswalk = Crosswalk()
+    machine = records.Equipment(
+        source=Source(integration="quarry", system=System.MINESTAR, external_id="BELL/AEB1", as_of=NOW),
+        name="TRK 07",
+        fleet_number="TRK 07",
+        serial_number="AEB1",
+        equipment_type=records.EquipmentType.HAUL_TRUCK,
+        state=records.EquipmentState.RUNNING,
+    )
+    crosswalk.meet(vehicle("7", None, "TRK-007"))
+    crosswalk.meet(machine)
+    assert places(crosswalk, "fleet", "TRK-007") == [("fleet", "7"), ("quarry", "BELL/AEB1")]
+    assert places(crosswalk, "quarry", "AEB1") == [], "its serial number is no plate"
+    crosswalk.meet(replace(machine, name="TRK 08", fleet_number="TRK 08"))
+    assert places(crosswalk, "fleet", "TRK-007") == [("fleet", "7")]
+    assert places(crosswalk, "fleet", "TRK-008") == [("quarry", "BELL/AEB1")]
+
+
 def test_machines_are_told_by_their_own_number_and_not_by_their_names() -> None:
     """Every mine has a truck called `Truck 1`."""
     crosswalk = Crosswalk()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -118,6 +118,28 @@ class Warehouse(Vendor):
             for number in range(start, start + 2)
         ]
         return SourcePage(records=rows, next=str(start + 2))
+
+
+class Mine(Vendor):
+    """A year of haul cycles of each truck, one an hour, in pages; sorts where it is said to."""
+
+    hours, sorts = 9_000, True
+
+    async def list_haul_cycles(self, query: ListQuery[Any], cursor: str | None) -> SourcePage[records.HaulCycle]:
+        self._note("list_haul_cycles", (query.filter.trucks, cursor))
+        [truck] = query.filter.trucks
+        hours = range(self.hours - 1, -1, -1) if self.sorts else range(self.hours)
+        chosen = hours[int(cursor or 0) :][: query.limit]
+        end = int(cursor or 0) + len(chosen)
+        rows = [
+            records.HaulCycle(
+                source=self.source(f"{truck}/{hour}"),
+                truck=truck.replace("-", ""),
+                started_at=NOW - timedelta(hours=self.hours - hour),
+            )
+            for hour in chosen
+        ]
+        return SourcePage(records=rows, next=str(end) if end < len(hours) else None, sorted=self.sorts)
 
 
 class Nobody:
@@ -284,6 +306,27 @@ async def test_more_rows_than_keys_may_have_is_an_error_and_not_a_part(monkeypat
     [error] = set(await loaders(west).locations.load_each([InWarehouse("west", "W", f"B{n}") for n in range(7)]))
     assert isinstance(error, BatchTooLarge)
     assert error.message == "west: 7 keys of Location have more than 3 rows"
+
+
+async def test_a_page_of_machines_has_the_last_cycles_of_each_however_many_there_are() -> None:
+    mine = Mine("mine")
+    keys = [Number("mine", f"T-{n}") for n in range(100)]
+    found: Any = await loaders(mine).cycles_of_equipment.load_each(keys)
+    assert [[row.source.external_id for row in rows] for rows in found] == [
+        [f"T-{n}/{hour}" for hour in range(8_999, 8_899, -1)] for n in range(100)
+    ]
+    assert mine.asked == [("list_haul_cycles", ((f"T-{n}",), None)) for n in range(100)], "one page of each"
+
+
+async def test_a_history_that_does_not_come_sorted_is_read_whole_or_not_at_all() -> None:
+    mine = Mine("mine")
+    mine.sorts, mine.hours = False, 450
+    rows: Any = await loaders(mine).cycles_of_equipment.load(Number("mine", "T-1"))
+    assert [row.source.external_id for row in rows] == [f"T-1/{hour}" for hour in range(449, 349, -1)]
+    mine.hours = 9_000
+    [error] = await loaders(mine).cycles_of_equipment.load_each([Number("mine", "T-1")])
+    assert isinstance(error, BatchTooLarge)
+    assert error.message == "mine: T-1 has more than 5000 rows of HaulCycle"
 
 
 async def test_a_search_that_stops_gives_what_it_found_and_says_that_it_stopped(

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import Any, cast
 from xml.sax.saxutils import quoteattr
 
 import msgspec
@@ -30,7 +31,7 @@ END = b"</event>"
 _START = re.compile(rb"<event(?=[\s>])")
 
 
-class Node(msgspec.Struct, frozen=True):
+class Node(msgspec.Struct, frozen=True, gc=False):
     """An element: its name, attributes, text (of a leaf, trimmed; null when empty) and children."""
 
     name: str
@@ -44,7 +45,10 @@ class Node(msgspec.Struct, frozen=True):
 
     def one(self, name: str) -> "Node | None":
         """The first direct child of that name."""
-        return next((child for child in self.children if child.name == name), None)
+        for child in self.children:
+            if child.name == name:
+                return child
+        return None
 
     def get(self, name: str) -> str | None:
         """An attribute; null where it is missing, empty or spells "no value"."""
@@ -55,7 +59,7 @@ class Node(msgspec.Struct, frozen=True):
         return finite(self.attributes.get(name))
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One CoT event in the vendor's words. `lat`, `lon` in degrees, `hae`, `ce`, `le` in metres, null = unknown."""
 
     uid: str
@@ -145,21 +149,26 @@ def node(body: bytes, *, limit: int = MAX_EVENT) -> Node:
     """An XML document as a tree, with everything dangerous refused."""
     if len(body) > limit:
         raise BadPayload(f"the XML is longer than {limit} bytes", path="$")
-    return _node(root_of(body.strip(), "the message", parser(encoding="utf-8")), 0)
+    spaces = b"xmlns" in body or b"xml:" in body
+    return _node(root_of(body.strip(), "the message", parser(encoding="utf-8")), 0, spaces)
 
 
-def _node(element: "etree._Element", depth: int) -> Node:
+def _node(element: "etree._Element", depth: int, spaces: bool) -> Node:
+    """With `spaces` names may have namespaces, which say nothing here: senders invent them."""
+    name: Any = element.tag
     if depth > MAX_DEPTH:
         raise BadPayload("the XML is nested too deeply", path="$")
-    if not isinstance(element.tag, str):
+    if not isinstance(name, str):
         raise BadPayload("the XML has entities, which are refused", path="$")
-    children = tuple(_node(child, depth + 1) for child in element)
-    text = (element.text or "").strip() or None
+    text, attributes = element.text, cast("dict[str, str]", dict(element.items()))
+    if spaces:
+        name = name.rpartition("}")[2]
+        attributes = {key.rpartition("}")[2]: value for key, value in attributes.items()}
     return Node(
-        etree.QName(element).localname,
-        {str(name).rpartition("}")[2]: str(value) for name, value in element.attrib.items()},
-        text,
-        children,
+        name,
+        attributes,
+        text.strip() or None if text is not None else None,
+        tuple([_node(child, depth + 1, spaces) for child in element]) if len(element) else (),
     )
 
 
@@ -170,7 +179,9 @@ def event_of(root: Node) -> Event:
     uid, kind = root.get("uid"), root.get("type")
     if uid is None or kind is None:
         raise BadPayload("the event lacks `uid` or `type`", path="$.event@uid" if uid is None else "$.event@type")
-    time = when(root.get("time"), path="$.event@time") or when(root.get("start"), path="$.event@start")
+    begins, told = root.get("start"), root.get("time")
+    start = when(begins, path="$.event@start")
+    time = start if told is None or told == begins else when(told, path="$.event@time") or start
     if time is None:
         raise BadPayload("the event lacks `time`", path="$.event@time")
     point = root.one("point") or Node("point")
@@ -180,7 +191,7 @@ def event_of(root: Node) -> Event:
         how=root.get("how"),
         access=root.get("access"),
         time=time,
-        start=when(root.get("start"), path="$.event@start"),
+        start=start,
         stale=when(root.get("stale"), path="$.event@stale"),
         lat=point.number("lat"),
         lon=point.number("lon"),
@@ -191,16 +202,25 @@ def event_of(root: Node) -> Event:
     )
 
 
+def first(body: bytes, at: int) -> tuple[bytes, int] | None:
+    """The first event from `at` on, and where it ends; null while its end is missing. Without a beginning it is empty:
+    what is before an event is dropped."""
+    end = body.find(END, at)
+    if end < 0:
+        return None
+    stop = end + len(END)
+    start = _START.search(body, at, stop)
+    return (body[start.start() : stop] if start is not None else b""), stop
+
+
 def cut(body: bytes) -> tuple[list[bytes], bytes]:
     """The events in the bytes, and what remains after the last. Anything before an event is dropped."""
     found: list[bytes] = []
     done = 0
-    while (end := body.find(END, done)) >= 0:
-        stop = end + len(END)
-        start = _START.search(body, done, stop)
-        if start is not None:
-            found.append(body[start.start() : stop])
-        done = stop
+    while (event := first(body, done)) is not None:
+        done = event[1]
+        if event[0]:
+            found.append(event[0])
     return found, body[done:]
 
 

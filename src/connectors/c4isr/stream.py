@@ -45,14 +45,16 @@ class Framing:
     def __init__(self) -> None:
         self.binary = False
         self._buffer = b""
+        self._at = 0
+        """Up to where the buffer is done with."""
 
     def feed(self, data: bytes) -> None:
-        self._buffer += data
+        self._buffer, self._at = self._buffer[self._at :] + data, 0
 
     def switch(self) -> None:
         """What follows is in the TAK protocol."""
         self.binary = True
-        self._buffer = self._buffer.lstrip(b"\r\n \t")
+        self._buffer, self._at = self._buffer[self._at :].lstrip(b"\r\n \t"), 0
 
     def next(self) -> bytes | None:
         """The next whole event; null until more has come. Raises `BadPayload` when the stream makes no sense."""
@@ -62,15 +64,13 @@ class Framing:
                 return None
             payload, self._buffer = found
             return payload
-        end = self._buffer.find(cot.END)
-        if end < 0:
-            if len(self._buffer) > cot.MAX_EVENT:
+        event = cot.first(self._buffer, self._at)
+        if event is None:
+            if len(self._buffer) - self._at > cot.MAX_EVENT:
                 raise BadPayload(f"an event of the stream is longer than {cot.MAX_EVENT} bytes", path="$")
             return None
-        stop = end + len(cot.END)
-        chunk, self._buffer = self._buffer[:stop], self._buffer[stop:]
-        events, _ = cot.cut(chunk)
-        return events[0] if events else b""
+        body, self._at = event
+        return body
 
 
 class CotStream:

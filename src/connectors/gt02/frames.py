@@ -6,6 +6,8 @@ so a frame is believed by its length field, else by its checksum, else by its en
 
 import re
 import struct
+import sys
+from array import array
 from binascii import crc_hqx
 from collections.abc import Iterator
 from typing import Final, Literal
@@ -35,6 +37,25 @@ _SHORTEST: Final = 10
 _GT02_SHORTEST: Final = 18
 _MIRROR: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _SERIAL: Final = struct.Struct(">H")
+_HEAD: Final = struct.Struct(">HBB").unpack_from
+"""Start mark, length and type of a frame with one length byte."""
+_TAIL: Final = struct.Struct(">HHH").unpack_from
+"""Serial number, checksum and end mark."""
+
+
+def _sums() -> "array[int]":
+    """By checksum as it stands in a frame: what `crc_hqx` gives of the mirrored bytes. 128 KiB, made in half a
+    millisecond; it spares every frame the mirroring of its checksum."""
+    pairs = bytearray(2 << 16)
+    pairs[0::2] = _MIRROR * 256
+    pairs[1::2] = b"".join(bytes((byte,)) * 256 for byte in _MIRROR)
+    found = array("H", bytes(byte ^ 0xFF for byte in pairs))
+    if sys.byteorder == "little":
+        found.byteswap()
+    return found
+
+
+_SUMS: Final = _sums()
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False):
@@ -140,22 +161,25 @@ class Cutter:
         """All frames that are there; may be left at any and begun again. `final`: nothing more comes, what ends with
         CR LF is a frame, and the rest is dropped."""
         buffer, at = self._buffer, self._at
+        last, common = len(buffer) - _SHORTEST, self._starts == _GT06_STARTS
         while True:
             # what nearly all frames are, without much ado: whole, of one length byte, which fits
-            if buffer[at : at + 2] == b"xx" and self._starts == _GT06_STARTS and len(buffer) - at >= _SHORTEST:
-                stop = at + buffer[at + 2] + 5
-                raw = buffer[at:stop]
-                if stop <= len(buffer) and len(raw) >= _SHORTEST and raw.endswith(END):
-                    self._at = self._looked = at = stop
-                    mirrored = raw.translate(_MIRROR)
-                    good = crc_hqx(mirrored[2:-4], 0xFFFF) ^ 0xFFFF == mirrored[-3] << 8 | mirrored[-4]
-                    yield Frame(raw, raw[3], raw[-6] << 8 | raw[-5], 4, len(raw) - 6, good)
-                    continue
+            if common and at <= last:
+                mark, length, type_ = _HEAD(buffer, at)
+                tail = at + length - 1
+                if mark == 0x7878 and length >= 5 and tail <= last + 4:
+                    serial, told, end = _TAIL(buffer, tail)
+                    if end == 0x0D0A:
+                        good = crc_hqx(buffer[at + 2 : tail + 2].translate(_MIRROR), 0xFFFF) == _SUMS[told]
+                        raw = buffer[at : tail + 6]
+                        self._at = self._looked = at = tail + 6
+                        yield Frame(raw, type_, serial, 4, length - 1, good)
+                        continue
             frame = self._next(final=final)
             if frame is None:
                 return
             yield frame
-            at = self._at
+            at, common = self._at, self._starts == _GT06_STARTS
 
     def _next(self, *, final: bool) -> Frame | None:
         while True:

@@ -96,8 +96,9 @@ def _offset(extension: int) -> int:
 def read(frame: Frame, zone: tzinfo = UTC, model: str | None = None) -> Report:
     """What the frame says, its times taken as those of `zone`. Raises `BadPayload` when it says nothing."""
     if model is None and not frame.ragged:
-        common = COMMON.get(frame.raw[2:4])
-        if common is not None and frame.content == 4 and (report := common(frame.raw, zone)) is not None:
+        raw = frame.raw
+        common = COMMON.get(raw[:4])
+        if common is not None and (report := common(raw, zone)) is not None:
             return report
     return read_any(frame, zone, model)
 

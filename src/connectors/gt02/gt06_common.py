@@ -18,6 +18,17 @@ _LOCATION_CELL: Final = struct.Struct(">7B2IBHHBHBH").unpack_from
 _UPLOAD: Final = struct.Struct(">7B2IBHHBHBH3B").unpack_from
 _ALARM: Final = struct.Struct(">7B2IBHBHBHBH4B").unpack_from
 _FLOATS: Final = tuple(float(number) for number in range(0x400))
+_FLAGS: Final = tuple(
+    (
+        60.0 if bits & 1 else -60.0,
+        -60.0 if bits & 2 else 60.0,
+        bits & 4 != 0,
+        bits & 32 != 0 if bits & 16 else None,
+    )
+    for bits in range(64)
+)
+"""By the upper six bits of course and status: minutes per degree of latitude (negative in the south) and longitude
+(negative in the west), whether the device has located itself, and its ignition where it tells that."""
 _ALARM_NAMES: Final[tuple[str | None, ...]] = tuple(codes.ALARMS.get(code) for code in range(256))
 _STATUS_ALARM: Final[tuple[str | None, ...]] = tuple(codes.STATUS_ALARMS.get(status >> 3 & 7) for status in range(256))
 _BATTERY: Final[tuple[int | None, ...]] = tuple(
@@ -30,6 +41,7 @@ def _location_12(raw: bytes, zone: tzinfo) -> Report | None:
         _LOCATION_CELL(raw, 4)
     )
     course = flags & 0x3FF
+    north, east, valid, ignition = _FLAGS[flags >> 10]
     if latitude > LATITUDE_MOST or longitude > LONGITUDE_MOST or course > COURSE_MOST or mcc >= 0x8000 or latitude == 0:
         return None
     try:
@@ -40,14 +52,14 @@ def _location_12(raw: bytes, zone: tzinfo) -> Report | None:
         type=0x12,
         fix=Fix(
             at if zone is UTC else at.astimezone(UTC),
-            (latitude if flags & 0x400 else -latitude) / 60 / 30000,
-            (-longitude if flags & 0x800 else longitude) / 60 / 30000,
+            latitude / north / 30000,
+            longitude / east / 30000,
             _FLOATS[speed],
             _FLOATS[course],
-            flags & 0x1000 != 0,
+            valid,
         ),
         satellites=gps & 15,
-        ignition=flags >= 0x8000 if flags & 0x4000 else None,
+        ignition=ignition,
         cells=(Cell(mcc, mnc, lac, high << 16 | low),),
     )
 
@@ -58,6 +70,7 @@ def _location_22(raw: bytes, zone: tzinfo) -> Report | None:
         acc, reason, again,
     ) = _UPLOAD(raw, 4)  # fmt: skip
     course = flags & 0x3FF
+    north, east, valid, _ = _FLAGS[flags >> 10]
     if latitude > LATITUDE_MOST or longitude > LONGITUDE_MOST or course > COURSE_MOST or mcc >= 0x8000 or latitude == 0:
         return None
     try:
@@ -68,11 +81,11 @@ def _location_22(raw: bytes, zone: tzinfo) -> Report | None:
         type=0x22,
         fix=Fix(
             at if zone is UTC else at.astimezone(UTC),
-            (latitude if flags & 0x400 else -latitude) / 60 / 30000,
-            (-longitude if flags & 0x800 else longitude) / 60 / 30000,
+            latitude / north / 30000,
+            longitude / east / 30000,
             _FLOATS[speed],
             _FLOATS[course],
-            flags & 0x1000 != 0,
+            valid,
         ),
         satellites=gps & 15,
         ignition=acc > 0,
@@ -105,6 +118,7 @@ def _alarm_16(raw: bytes, zone: tzinfo) -> Report | None:
         status, level, gsm, code,
     ) = _ALARM(raw, 4)  # fmt: skip
     course = flags & 0x3FF
+    north, east, valid, _ = _FLAGS[flags >> 10]
     if latitude > LATITUDE_MOST or longitude > LONGITUDE_MOST or course > COURSE_MOST or mcc >= 0x8000 or latitude == 0:
         return None
     first, second_ = _STATUS_ALARM[status], _ALARM_NAMES[code]
@@ -118,11 +132,11 @@ def _alarm_16(raw: bytes, zone: tzinfo) -> Report | None:
         type=raw[3],
         fix=Fix(
             at if zone is UTC else at.astimezone(UTC),
-            (latitude if flags & 0x400 else -latitude) / 60 / 30000,
-            (-longitude if flags & 0x800 else longitude) / 60 / 30000,
+            latitude / north / 30000,
+            longitude / east / 30000,
             _FLOATS[speed],
             _FLOATS[course],
-            flags & 0x1000 != 0,
+            valid,
         ),
         satellites=gps & 15,
         status=status,
@@ -137,10 +151,10 @@ def _alarm_16(raw: bytes, zone: tzinfo) -> Report | None:
 
 
 COMMON: Final[Mapping[bytes, Common]] = {
-    b"\x1f\x12": _location_12,
-    b"\x22\x22": _location_22,
-    b"\x0a\x13": _status_13,
-    b"\x25\x16": _alarm_16,
-    b"\x25\x26": _alarm_16,
+    b"xx\x1f\x12": _location_12,
+    b"xx\x22\x22": _location_22,
+    b"xx\x0a\x13": _status_13,
+    b"xx\x25\x16": _alarm_16,
+    b"xx\x25\x26": _alarm_16,
 }
-"""By length and type, for frames whose length field fits and for models that are not special."""
+"""By start mark, length and type, for frames whose length field fits and for models that are not special."""

@@ -84,7 +84,7 @@ def moment(value: str | None, *, path: str = "$") -> datetime | None:
         raise MappingFailed(f"`{path}` is no ISO 8601 time", path=path) from None
     if parsed.tzinfo is None:
         raise MappingFailed(f"the time at `{path}` has no zone", path=path)
-    return parsed.astimezone(UTC)
+    return parsed if parsed.tzinfo is UTC else parsed.astimezone(UTC)
 
 
 def epoch(ticks: float | None, *, path: str = "$", per_second: int = 1) -> datetime | None:

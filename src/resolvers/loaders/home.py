@@ -17,7 +17,7 @@ from unified.records import Kind
 PAGE = 200
 """Rows that are asked for at once."""
 MOST = 5_000
-"""Rows that the keys of one call may have."""
+"""Rows that the keys of one call, or one key of a history, may have."""
 NEWEST = 100
 """Rows of a history that a join shows."""
 NOT_CANCELLED = (records.TaskStatus.OPEN, records.TaskStatus.IN_PROGRESS, records.TaskStatus.DONE)
@@ -71,6 +71,42 @@ def _listed(kind: Kind, where: Callable[[Sequence[Any]], Filter], **told: Any) -
     sample = where(())
     given = [name for name in sample.__struct_fields__ if getattr(sample, name) is not None]
     return _belonging(method, call, size=NAMED, given=given, **told)
+
+
+def _history(
+    kind: Kind, where: Callable[[str], Filter], *, row_key: Callable[[Any], str], by: str = "started_at"
+) -> Any:
+    """A batch over what machines did, of each the last 100 by the time in `by`.
+
+    Every machine is asked for alone: a page of them may have more rows than fit into one answer, and one that did
+    much must not cost the others theirs. A source that does not sort is read through up to `MOST` rows of the machine.
+    """
+    method, order = LISTINGS[kind].list_method, (queries.OrderBy(by, descending=True),)
+
+    async def last(connector: Any, name: str) -> list[Any]:
+        listed, wanted = getattr(connector, method), where(name)
+        page = await listed(ListQuery(filter=wanted, order_by=order, limit=NEWEST), None)
+        if page.next is None or (page.sorted and len(page.records) >= NEWEST):
+            return list(page.records)
+        rows, more = await collect(listed, ListQuery(filter=wanted, order_by=order, limit=PAGE), MOST)
+        if more and not page.sorted:
+            key = connector.integration.key
+            raise BatchTooLarge(f"{key}: {name} has more than {MOST} rows of {kind.value}", integration=key)
+        return rows
+
+    async def call(connector: Any, keys: Sequence[Number]) -> list[Any]:
+        return [row for key in keys for row in await last(connector, key.number)]
+
+    sample = where("")
+    return _belonging(
+        method,
+        call,
+        size=1,
+        given=[name for name in sample.__struct_fields__ if getattr(sample, name) is not None],
+        of_key=lambda key: equipment_key(key.number),
+        of_row=lambda row: [equipment_key(row_key(row))],
+        newest=lambda row: getattr(row, by),
+    )
 
 
 def _single(batch: Callable[[Any, list[Any]], Awaitable[Found[Any, list[Any]]]]) -> Loads[Any, Any]:
@@ -172,20 +208,16 @@ class AtHome:
         )
     )
     cycles_of_equipment: Loads[Number, list[records.HaulCycle]] = many(
-        _listed(
+        _history(
             Kind.HAUL_CYCLE,
-            lambda keys: queries.HaulCycleFilter(trucks=numbers_of(keys)),
-            of_key=lambda key: equipment_key(key.number),
-            of_row=lambda cycle: [equipment_key(cycle.truck)],
-            newest=lambda cycle: cycle.started_at,
+            lambda name: queries.HaulCycleFilter(trucks=(name,)),
+            row_key=lambda cycle: cycle.truck,
         )
     )
     delays_of_equipment: Loads[Number, list[records.EquipmentDelay]] = many(
-        _listed(
+        _history(
             Kind.EQUIPMENT_DELAY,
-            lambda keys: queries.EquipmentDelayFilter(equipment=numbers_of(keys)),
-            of_key=lambda key: equipment_key(key.number),
-            of_row=lambda delay: [equipment_key(delay.equipment)],
-            newest=lambda delay: delay.started_at,
+            lambda name: queries.EquipmentDelayFilter(equipment=(name,)),
+            row_key=lambda delay: delay.equipment,
         )
     )

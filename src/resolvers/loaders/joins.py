@@ -336,15 +336,22 @@ class Loaders(ById, AtHome):
 
     @many
     async def same_as(self, keys: list[Same]) -> Found[Same, list[Record]]:
-        """The same thing in the other systems."""
-        return await self._read(
-            {key: [each for each in self._known_at(key.subject, key) if ids.encode(*each) != key.id] for key in keys}
+        """The same thing in the other systems, each place once."""
+        return await self._read({key: self._elsewhere(key) for key in keys})
+
+    def _elsewhere(self, key: Same) -> list[GlobalId]:
+        places = (
+            place
+            for subject, number in key.numbers
+            for place in self._known_at(subject, Number(key.integration, number))
+            if ids.encode(*place) != key.id
         )
+        return list(dict.fromkeys(places))
 
     def _places(self, subject: Subject, keys: Iterable[Number], kind: Kind) -> dict[Number, list[GlobalId]]:
         return {key: [each for each in self._known_at(subject, key) if each.kind == kind.value] for key in keys}
 
-    def _known_at(self, subject: Subject, key: Number | Same) -> list[GlobalId]:
+    def _known_at(self, subject: Subject, key: Number) -> list[GlobalId]:
         """Where the thing can be read, each place once, in the order in which the crosswalk learnt them."""
         known = self.sources.crosswalk.siblings(subject, self._key(subject, key.integration, key.number))
         places = (

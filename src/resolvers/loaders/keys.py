@@ -43,11 +43,10 @@ class Users(NamedTuple):
 
 
 class Same(NamedTuple):
-    """An object whose likes in other systems are wanted; `id` is its own."""
+    """An object whose likes in other systems are wanted, by its numbers; `id` is its own."""
 
     integration: str
-    number: str
-    subject: Subject
+    numbers: tuple[tuple[Subject, str], ...]
     id: str
 
 
