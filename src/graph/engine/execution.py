@@ -174,18 +174,18 @@ class Engine:
         tally: Tally,
     ) -> Answer:
         """The answer, once it is there, too long, or its time is over."""
-        stopped = None
+        result: ExecutionResult | GraphQLError
         try:
             running = execution()
             async with asyncio.timeout(self.limits.seconds):
                 result = running if isinstance(running, ExecutionResult) else await running
         except AnswerTooLong:
-            stopped = self._too_much()
+            result = self._too_much()
         except TimeoutError:
-            stopped = self._too_long()
+            result = self._too_long()
         reports = self._reports(request, prepared, operation, context, tally)
-        if stopped is not None:
-            return Answer(errors=[stopped], data=None, extensions=reports)
+        if isinstance(result, GraphQLError):
+            return Answer(errors=[result], data=None, extensions=reports)
         return self._answer(result, context, reports)
 
     def _broken(self, fault: Exception, operation: Operation) -> GraphQLError:
