@@ -51,3 +51,17 @@ def test_the_made_part_replaces_itself_and_leaves_the_rest(tmp_path: Path) -> No
     assert once == f"# Teamcenter\n\nItems.\n\n{made}\n## What it gives\n\nText.\n"
     assert catalogue_docs.with_block(once, made) == once
     assert catalogue_docs.with_block(once.replace("teamcenter", "old"), made) == once
+
+
+def test_settings_stand_in_the_made_part_of_a_page_only() -> None:
+    """By hand they would say something else before long. The tables of a machine or a register are other things."""
+    for each in entries():
+        page = (PAGES / f"{each.system.value}.md").read_text(encoding="utf-8")
+        by_hand = page.partition(catalogue_docs.END)[2]
+        first = {line.split("|")[1].strip().strip("`") for line in by_hand.splitlines() if line.startswith("| ")}
+        assert first & {"setting", *(setting.name for setting in each.settings)} == set(), each.system
+
+
+def test_pages_call_decode_as_it_is_called() -> None:
+    for path in PAGES.parent.rglob("*.md"):
+        assert "decode --system" not in path.read_text(encoding="utf-8"), path

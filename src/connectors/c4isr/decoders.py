@@ -84,7 +84,11 @@ def _contacts(payload: Payload, origin: Origin) -> Iterable[Decoded]:
 
 
 def _gone(payload: Payload, origin: Origin) -> Iterable[Decoded]:
-    return [mapping.mission_removed(payload.body.decode(), origin.integration, origin.as_of)]
+    try:
+        name = payload.body.decode()
+    except UnicodeDecodeError:
+        raise BadPayload("the name of a mission is no UTF-8", path="$") from None
+    return [mapping.mission_removed(name, origin.integration, origin.as_of)]
 
 
 def _starts(payload: Payload, *starts: bytes) -> bool:

@@ -38,7 +38,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
     client_key_file: Annotated[
         str | None,
-        msgspec.Meta(description="PEM file of its private key; null when it is in the certificate's file"),
+        msgspec.Meta(
+            description="PEM file of its private key; null when it is in the certificate's file, which may hold both"
+        ),
     ] = None
     ca_file: Annotated[
         str | None, msgspec.Meta(description="PEM file of the server's CA; null trusts the system's CAs")
@@ -49,7 +51,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
     stream_url: Annotated[
         str | None,
-        msgspec.Meta(description="`tls://host:port` of the CoT stream; null = port 8089 of the host, empty = none"),
+        msgspec.Meta(
+            description=(
+                "`tls://host:port` of the CoT stream; null = port 8089 of the host; empty = no stream, units are polled"
+            )
+        ),
     ] = None
     client_uid: Annotated[str | None, msgspec.Meta(description="Our uid on the stream; null = `CROSSDOCK-<key>`")] = (
         None

@@ -13,10 +13,16 @@ from unified.records import Progress, StockStatus, TaskStatus
 class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """How this EWM system is reached, and what its customising means."""
 
-    token_url: Annotated[str | None, Meta(description="OAuth2 token endpoint; needed with client_id")] = None
+    token_url: Annotated[
+        str | None, Meta(description=("OAuth2 token endpoint, absolute or below `base_url`; needed with client_id"))
+    ] = None
     scope: Annotated[str | None, Meta(description="OAuth2 scope, where the token endpoint wants one")] = None
-    sap_client: Annotated[str | None, Meta(description="SAP client (`sap-client`); null takes the default")] = None
-    language: Annotated[str, Meta(description="language of the vendor's texts")] = "en"
+    sap_client: Annotated[
+        str | None, Meta(description=("SAP client, sent as `sap-client`; null takes the system's own"))
+    ] = None
+    language: Annotated[
+        str, Meta(description=("language of SAP's texts; keep English, some statuses are told by their text"))
+    ] = "en"
     v2_path: Annotated[str, Meta(description="base of the OData V2 services")] = "/sap/opu/odata/sap"
     v4_path: Annotated[str, Meta(description="base of the OData V4 services")] = "/sap/opu/odata4/sap"
     warehouses: Annotated[tuple[str, ...], Meta(description="only these warehouses; empty means all")] = ()
@@ -27,19 +33,47 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=
     ] = "expand"
     vehicle_field: Annotated[
         Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")] | None,
-        Meta(description="field of the delivery head with the truck's plate; no released field has it"),
+        Meta(
+            description=(
+                "field of the delivery head that has the truck's plate. The released services have none: "
+                "name your extension field (`YY1_…`), which must be on both kinds of delivery"
+            )
+        ),
     ] = None
     plain_numbers: Annotated[
         bool, Meta(description="products are spelt without dashes, dots and blanks: filters by item go to SAP")
     ] = False
     warehouse_order_statuses: Annotated[
-        dict[str, TaskStatus], Meta(description="meaning of WarehouseOrderStatus codes, over the usual one")
+        dict[str, TaskStatus],
+        Meta(
+            description=(
+                'meaning of WarehouseOrderStatus codes: `{ "A" = "OPEN" }`, over the usual one, `""` OPEN, '
+                "`D` IN_PROGRESS, `C` DONE, `A` CANCELLED"
+            )
+        ),
     ] = {}
     task_statuses: Annotated[
-        dict[str, TaskStatus], Meta(description="meaning of WarehouseTaskStatus codes, over the usual one")
+        dict[str, TaskStatus],
+        Meta(description=("meaning of WarehouseTaskStatus codes, over the usual one, as of orders and `B` OPEN")),
     ] = {}
-    stock_types: Annotated[dict[str, StockStatus], Meta(description="meaning of stock types, over the usual one")] = {}
-    units: Annotated[dict[str, str], Meta(description="UN/ECE codes of SAP's internal units, over the usual ones")] = {}
+    stock_types: Annotated[
+        dict[str, StockStatus],
+        Meta(
+            description=(
+                'meaning of stock types: `{ "X1" = "BLOCKED" }`, over the usual one, F1 F2 UNRESTRICTED, '
+                "Q3 Q4 QUALITY_INSPECTION, B5 B6 BLOCKED"
+            )
+        ),
+    ] = {}
+    units: Annotated[
+        dict[str, str],
+        Meta(
+            description=(
+                'UN/ECE codes of SAP\'s internal units: `{ "KAR" = "CT" }`, over the usual ones, `ST` PCE, '
+                "`KG` KGM, `M` MTR, `L` LTR, …"
+            )
+        ),
+    ] = {}
     poll_overlap_seconds: Annotated[
         int, Meta(ge=0, le=3600, description="how far before the last poll a poll looks again")
     ] = 120

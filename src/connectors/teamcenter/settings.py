@@ -48,7 +48,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     view: Annotated[str, Meta(description="View type taken when none is asked for; empty = the server's default")] = ""
     search: Annotated[
         Literal["finder", "saved-query"],
-        Meta(description="How items are listed: `finder` pages at the server and needs Active Workspace there"),
+        Meta(
+            description=(
+                "How items are listed: `finder` pages at the server and needs Active Workspace there; "
+                "`saved-query` does without"
+            )
+        ),
     ] = "finder"
     item_query: Annotated[str, Meta(min_length=1, description="Saved query of items, by its localised name")] = (
         "Item..."
@@ -67,7 +72,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=1, le=1440, description="How far a poll looks back behind the one before it")
     ] = 5
     item_types: Annotated[
-        dict[str, ItemType], Meta(description='What the site\'s own object types are: `SPB5_Det = "COMPONENT"`')
+        dict[str, ItemType],
+        Meta(
+            description='What the own object types of the site are: `SPB5_Det = "COMPONENT"`, or `ASSEMBLY`, '
+            "`RAW_MATERIAL`, `TOOLING`, `EQUIPMENT`"
+        ),
     ] = {}
 
     def __post_init__(self) -> None:

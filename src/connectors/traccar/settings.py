@@ -24,9 +24,16 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
     )
     name_pattern: Annotated[
         str | None,
-        Meta(description="Regular expression with the groups `fleet` and/or `plate` on the device's name"),
+        Meta(
+            description=(
+                "Regular expression with the groups `fleet` and/or `plate` on the device's name, for what "
+                "no attribute tells; the default reads names such as `Truck 07 KJA 123 AB`"
+            )
+        ),
     ] = DEFAULT_NAME_PATTERN
-    socket: Annotated[bool, Meta(description="Listen on the server's WebSocket; false polls instead")] = True
+    socket: Annotated[bool, Meta(description="Listen on the server's WebSocket; false polls every `poll_seconds`")] = (
+        True
+    )
     silence_seconds: Annotated[
         float, Meta(ge=10, le=3600, description="Seconds without a frame after which the socket counts as dead")
     ] = 120.0
@@ -34,7 +41,8 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
         int, Meta(ge=1, le=1440, description="How far back a gap is filled after the socket was lost")
     ] = 60
     webhook_header: Annotated[
-        str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}$", description="Header of forwarded messages that holds the secret")
+        str,
+        Meta(pattern=r"^[A-Za-z0-9-]{1,64}$", description="Header of forwarded messages that holds `webhook_secret`"),
     ] = "X-Crossdock-Secret"
 
 
