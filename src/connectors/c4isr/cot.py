@@ -183,7 +183,8 @@ def _node(element: "etree._Element", depth: int, spaces: bool) -> Node:
         raise BadPayload("the XML is nested too deeply", path="$")
     if not isinstance(name, str):
         raise BadPayload("the XML has entities, which are refused", path="$")
-    text, attributes = element.text, dict(element.items())
+    text = element.text
+    attributes: dict[str, str] = dict(element.items())  # type: ignore[arg-type] # text: the document was parsed
     if spaces:
         name = name.rpartition("}")[2]
         attributes = {key.rpartition("}")[2]: value for key, value in attributes.items()}
