@@ -24,7 +24,7 @@ from unified.values import System
 
 APART = 10
 """Warehouses that a page of things lies in at most: an assumption, as the sizes of lists are."""
-OPEN_ORDERS = ("statuses",)
+OPEN = ("statuses",)
 ACTIVE = ("active",)
 
 
@@ -233,8 +233,9 @@ JOINS: dict[str, Callable[[Bounds, Wanted], Told]] = {
     "inventory": lambda told, wanted: told.everywhere("inventory_of_items", wanted),
     "work_orders_of_item": lambda told, wanted: told.everywhere("work_orders_of_items", wanted),
     "equipment_of_item": lambda told, _: told.whole(Kind.EQUIPMENT, SCANNED, (), ANYWHERE, "machines"),
-    "orders_of_item": lambda told, _: told.whole(Kind.ORDER, SCANNED, OPEN_ORDERS, ANYWHERE, "open orders"),
-    "orders_of_vehicle": lambda told, _: told.whole(Kind.ORDER, SCANNED, OPEN_ORDERS, ANYWHERE, "open orders"),
+    "orders_of_item": lambda told, _: told.whole(Kind.ORDER, SCANNED, OPEN, ANYWHERE, "open orders"),
+    "orders_of_vehicle": lambda told, _: told.whole(Kind.ORDER, SCANNED, OPEN, ANYWHERE, "open orders"),
+    "shipments_of_vehicle": lambda told, _: told.whole(Kind.SHIPMENT, SCANNED, OPEN, ANYWHERE, "open shipments"),
     "bookings_of_vehicle": lambda told, _: told.whole(Kind.BOOKING, SCANNED, ACTIVE, ANYWHERE, "active bookings"),
     "missions_of_unit": lambda told, wanted: told.whole(Kind.MISSION, SCANNED, (), wanted.at, "missions"),
     "vehicles_of_geofence": lambda told, wanted: told.whole(Kind.VEHICLE, SCANNED, (), wanted.at, "vehicles"),

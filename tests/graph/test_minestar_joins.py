@@ -98,6 +98,20 @@ async def test_production_leads_to_its_machine(graph: Graph) -> None:
     assert all(each["loads"] > 20 and float(each["payloadKg"]) > 20 * 40_000 for each in found[:-1])
 
 
+async def test_a_machine_leads_to_its_production(graph: Graph) -> None:
+    """Of each machine its own days, newest first; those that count nothing have none."""
+    data = await graph.data(
+        """{ equipment(first: 100, sources: ["quarry"]) { nodes { id production { startedAt loads
+            equipment { id } } } } }"""
+    )
+    days = [each["production"] for each in data["equipment"]["nodes"]]
+    assert max(map(len, days)) == 7
+    for machine in data["equipment"]["nodes"]:
+        starts = [each["startedAt"] for each in machine["production"]]
+        assert starts == sorted(set(starts), reverse=True)
+        assert {each["equipment"]["id"] for each in machine["production"]} <= {machine["id"]}
+
+
 async def test_a_truck_of_the_tracker_is_the_machine_of_its_maker(graph: Graph) -> None:
     """Traccar says TRK-007, the maker's service TRK 07. Where Traccar knows the plate alone nothing joins."""
     data = await graph.data(

@@ -14,7 +14,7 @@ from unified.records import Kind
 
 if TYPE_CHECKING:
     from graph.types.items import Item
-    from graph.types.production import EquipmentDelay, HaulCycle, MaintenanceAlert
+    from graph.types.production import EquipmentDelay, HaulCycle, MaintenanceAlert, ProductionRecord
 
 
 def _place(machine: records.Equipment) -> Number:
@@ -117,6 +117,12 @@ class Equipment(Sourced):
             "What it reported for maintenance in the last 14 days, newest first.",
             size=20,
         )
+    )
+    production: list[Annotated["ProductionRecord", strawberry.lazy("graph.types.production")]] | None = joined_many(
+        "production_of_equipment",
+        _place,
+        "What it did in each of the last days, newest first; how many days is a setting of the integration.",
+        size=7,
     )
     haul_cycles: list[Annotated["HaulCycle", strawberry.lazy("graph.types.production")]] | None = joined_many(
         "cycles_of_equipment", _name, "Its last haul cycles as a truck, newest first, at most 100.", size=100

@@ -1,7 +1,7 @@
 """Vehicles, geofences, bookings and price estimates."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
@@ -17,6 +17,9 @@ from resolvers.loaders import Number
 from unified import records
 from unified.ids import GlobalId
 from unified.records import Kind
+
+if TYPE_CHECKING:
+    from graph.types.shipments import Shipment
 
 UNITS, GEOFENCES = 2, 5
 """How many units a vehicle is assumed to be, and in how many geofences."""
@@ -68,6 +71,13 @@ class Vehicle(Sourced):
     alarms: list[str] = plain("Alarms that its last report carried, in the vendor's words.")
     orders: list[Order] | None = joined_many(
         "orders_of_vehicle", _number, "Open orders that it carries.", size=5, weight=3
+    )
+    shipments: list[Annotated["Shipment", strawberry.lazy("graph.types.shipments")]] | None = joined_many(
+        "shipments_of_vehicle",
+        _number,
+        "Shipments that it carries and that are not delivered, at most 1,000 shipments per source searched.",
+        size=5,
+        weight=3,
     )
     bookings: list[Annotated["Booking", strawberry.lazy("graph.types.vehicles")]] | None = joined_many(
         "bookings_of_vehicle", _number, "Active bookings that it serves.", size=3, weight=3

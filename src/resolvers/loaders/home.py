@@ -207,6 +207,15 @@ class AtHome:
             newest=lambda alert: alert.occurred_at,
         )
     )
+    production_of_equipment: Loads[Number, list[records.ProductionRecord]] = many(
+        _listed(
+            Kind.PRODUCTION_RECORD,
+            lambda keys: queries.ProductionRecordFilter(equipment=numbers_of(keys)),
+            of_key=lambda key: key.number,
+            of_row=lambda record: [record.equipment_external_id],
+            newest=lambda record: record.started_at,
+        )
+    )
     cycles_of_equipment: Loads[Number, list[records.HaulCycle]] = many(
         _history(
             Kind.HAUL_CYCLE,

@@ -39,6 +39,12 @@ SCANNED = 1_000
 OPEN_ORDERS = Scan(
     Kind.ORDER, queries.OrderFilter(statuses=(records.OrderStatus.OPEN, records.OrderStatus.IN_PROGRESS))
 )
+OPEN_SHIPMENTS = Scan(
+    Kind.SHIPMENT,
+    queries.ShipmentFilter(
+        statuses=(records.ShipmentStatus.OPEN, records.ShipmentStatus.IN_PROGRESS, records.ShipmentStatus.SHIPPED)
+    ),
+)
 DELIVERIES = (records.OrderKind.OUTBOUND_DELIVERY, records.OrderKind.INBOUND_DELIVERY)
 COMMERCIAL = (records.OrderKind.SALES, records.OrderKind.PURCHASE)
 
@@ -216,6 +222,10 @@ class Loaders(ById, AtHome):
     @many
     async def orders_of_vehicle(self, keys: list[Number]) -> Found[Number, list[records.Order]]:
         return await self._naming(OPEN_ORDERS, Subject.VEHICLE, keys, lambda order: [order.vehicle_plate])
+
+    @many
+    async def shipments_of_vehicle(self, keys: list[Number]) -> Found[Number, list[records.Shipment]]:
+        return await self._naming(OPEN_SHIPMENTS, Subject.VEHICLE, keys, lambda shipment: [shipment.vehicle_plate])
 
     @many
     async def bookings_of_vehicle(self, keys: list[Number]) -> Found[Number, list[records.Booking]]:
