@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar, Final, TypeVar
 
+from connectors.kit.calls import NONE, Calls
 from connectors.kit.errors import BatchTooLarge, MappingFailed, VendorDown
 from connectors.kit.integration import Integration, Origin
 from connectors.kit.manifest import Manifest
@@ -14,6 +15,7 @@ from connectors.kit.protocols import Connector, Identity, Polled, Raw
 from connectors.kit.services import Services
 from connectors.minestar import answers, decoders, mapping, paging, series, wire
 from connectors.minestar.asking import Kept, Provider
+from connectors.minestar.calls import calls_of
 from connectors.minestar.exports import Exports
 from connectors.minestar.mapping import Header
 from connectors.minestar.polling import FLEET, RECEIVED, Changes
@@ -73,6 +75,14 @@ class MineStar(Connector):
         self._changes = Changes()
         self._polled_at: float | None = None
         self._told: set[str] = set()
+
+    def calls(self, method: str) -> Calls:
+        provider = self.provider
+        if provider is None:
+            return NONE
+        counters = sum(self.settings.series_name(kind) is not None for kind in COUNTERS)
+        facts = calls_of(provider.page_count, counters, alerts=MACHINES_A_PAGE, producers=PRODUCERS_A_PAGE)
+        return facts.get(method) or super().calls(method)
 
     async def check(self) -> str:
         """One page of the fleet, and a look into the folder."""
