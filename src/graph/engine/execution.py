@@ -8,12 +8,13 @@ from typing import Any
 
 import msgspec
 from graphql import ExecutionResult, GraphQLError, OperationType, execute, located_error
-from graphql.execution import Executor, create_source_event_stream, execute_subscription_event
+from graphql.execution import create_source_event_stream, execute_subscription_event
 from graphql.pyutils import AwaitableOrValue
 
 from graph.engine.documents import Documents, Operation, Prepared, RequestRefused, refusal
 from graph.engine.errors import Report, told
 from graph.engine.limits import Limits
+from graph.engine.pacing import PacedExecutor
 from graph.engine.persisted import PersistedDocuments
 from graph.engine.pricing import Pricing
 from graph.engine.reports import cost_of, explanation_of, plan_of
@@ -106,6 +107,7 @@ class Engine:
                 variable_values=request.variables,
                 operation_name=operation.name,
                 middleware=None if context.tracing is None else context.tracing.middleware,
+                executor_class=PacedExecutor,
                 hide_suggestions=not context.introspection,
             )
             return await self._finished(running, request, prepared, operation, context, tally)
@@ -117,7 +119,7 @@ class Engine:
         if operation.type is not OperationType.SUBSCRIPTION or request.dry:
             yield await self.run(request, prepared, operation, context)
             return
-        executor = Executor.build(
+        executor = PacedExecutor.build(
             self._core,
             prepared.document,
             context_value=context,
