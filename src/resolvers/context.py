@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from connectors.kit.errors import ConnectorError
-from resolvers.pace import Pace
+from connectors.kit.pace import Pace
 from resolvers.sources import Sources
 from unified.events import Event
 from unified.records import Kind, Record

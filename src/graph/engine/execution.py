@@ -11,12 +11,13 @@ from graphql import ExecutionResult, GraphQLError, OperationType, execute, locat
 from graphql.execution import create_source_event_stream, execute_subscription_event
 from graphql.pyutils import AwaitableOrValue
 
+from connectors.kit.pace import paced
 from graph.engine.documents import Documents, Operation, Prepared, RequestRefused, refusal
 from graph.engine.errors import Report, told
 from graph.engine.limits import Limits
 from graph.engine.pacing import PacedExecutor
 from graph.engine.persisted import PersistedDocuments
-from graph.engine.pricing import Pricing
+from graph.engine.pricing import Pricing, check_values
 from graph.engine.reports import cost_of, explanation_of, plan_of
 from graph.engine.request import GraphQLRequest
 from graph.schema import Schema
@@ -91,6 +92,7 @@ class Engine:
         prepared = await self.documents.prepare(text, introspection=context.introspection)
         self._persisted.proved(request, text)
         operation = prepared.operation(request.operation_name)
+        check_values(operation, request.variables, self.limits)
         self._pricing.price(prepared, operation, request.variables, context.sources)
         return prepared, operation
 
@@ -99,7 +101,7 @@ class Engine:
         if request.dry:
             return self._planned(request, prepared, operation, context)
         tally = self._tally(request, context)
-        with counting(tally):
+        with counting(tally), paced(context.pace):
             running = execute(
                 self._core,
                 prepared.document,
@@ -139,7 +141,7 @@ class Engine:
             async with aclosing(source) as events:
                 while True:
                     tally = self._tally(request, context)
-                    with counting(tally):
+                    with counting(tally), paced(context.pace):
                         try:
                             event = await anext(events)
                         except StopAsyncIteration:

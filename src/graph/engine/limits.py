@@ -63,6 +63,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Subscriptions of one caller that are open at once, on whatever connections."""
     batch: int = 10
     """Operations in one HTTP request."""
+    values: int = 10_000
+    """Values in the lists of an operation's variables: reading them takes time before any resolver can refuse them."""
     representations: int = 1_000
     """Representations in `_entities`."""
     cost: int = 150_000

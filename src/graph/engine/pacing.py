@@ -1,4 +1,4 @@
-"""Execution that lets others have their turn: see `resolvers.pace`."""
+"""Execution that lets others have their turn: see `connectors.kit.pace`."""
 
 from collections.abc import Awaitable
 from typing import Any
@@ -7,7 +7,7 @@ from graphql import GraphQLOutputType, GraphQLResolveInfo
 from graphql.execution import Executor
 from graphql.pyutils import Path
 
-from resolvers.pace import Pace
+from connectors.kit.pace import Pace
 
 
 class PacedExecutor(Executor[Any]):

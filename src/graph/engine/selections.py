@@ -32,7 +32,7 @@ from unified import ids
 Sets = tuple[SelectionSetNode, ...]
 _IDS = ("id", "ids")
 LONGEST_LIST = 2**31 - 1
-"""The largest `Int` of the specification; what asks for more is refused when it is coerced, and must not overflow before."""
+"""The largest `Int` of the specification: coercion refuses what is larger, and no price overflows before."""
 
 
 class Reference(NamedTuple):

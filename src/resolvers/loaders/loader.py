@@ -16,8 +16,8 @@ from aiodataloader import DataLoader, dispatch_queue
 from aiodataloader import Loader as Wanted
 
 from connectors.kit.errors import ConnectorError, NotFound
+from connectors.kit.pace import Pace
 from connectors.kit.paging import blocks, pages
-from resolvers.pace import Pace
 from resolvers.sources import Asked, Handle, Sources, ask
 from resolvers.tally import Explanation, Needed, already, current_tally
 from unified.queries import ListQuery

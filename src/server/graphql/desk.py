@@ -10,12 +10,12 @@ import msgspec
 from graphql import OperationType
 from starlette.requests import HTTPConnection
 
+from connectors.kit.pace import Pace, Rounds
 from graph.engine.documents import Operation, Prepared
 from graph.engine.execution import Answer, Engine, GraphQLRequest, RequestRefused
 from graph.engine.tracing import FederatedTrace
 from resolvers.context import Context, Live
 from resolvers.loaders import Loaders
-from resolvers.pace import Pace, Rounds
 from resolvers.sources import Sources
 from runtime.clock import Clock
 from runtime.identity import Principal, Unauthenticated

@@ -88,7 +88,7 @@ async def _(target: Target) -> None:
 async def _(target: Target) -> None:
     body = b'{"query":"query($n: Int!) { orders(first: $n) { __typename } }","variables":{"n":' + b"9" * 4_000 + b"}}"
     answer = await target.post(body)
-    answered(answer, 400, "COST_LIMIT")
+    answered(answer, 400, "VENDOR_CALL_LIMIT")
     assert len(answer.body) < 2_000, f"the answer repeats {len(answer.body)} bytes"
 
 
