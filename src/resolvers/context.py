@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from connectors.kit.errors import ConnectorError
+from connectors.kit.pace import Pace
 from resolvers.sources import Sources
 from unified.events import Event
 from unified.records import Kind, Record
@@ -61,6 +62,8 @@ class Context:
     """The `FederatedTrace` that is told of each field, for a gateway that wants to know; null for all others."""
     explains: bool = False
     """Whether the current tally is an `Explanation`."""
+    pace: Pace = field(default_factory=Pace)
+    """When a value that is to be completed has to wait for its turn."""
     gone: str | None = None
     """Id of the object whose last value a subscription tells just now."""
     _loaders: "Loaders | None" = None

@@ -120,7 +120,8 @@ class LimitsSettings(_Table, frozen=True, kw_only=True):
     batch: Count = 10
     representations: Count = 1_000
     cost: Count = 500_000
-    values: Count = 200_000
+    values: Count = 10_000
+    answer_fields: Count = 200_000
     vendor_calls: Count = 5_000
 
 

@@ -163,7 +163,9 @@ def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Runs under uvloop where it is installed (there is none for Windows)."""
     sys.setswitchinterval(SWITCH_SECONDS)
     # a client that goes ends its operation; what graphql-core had begun of it is not worth a line in the log
-    warnings.filterwarnings("ignore", r"coroutine 'Executor\..*' was never awaited", RuntimeWarning)
+    warnings.filterwarnings(
+        "ignore", r"coroutine '(\w*Executor|GraphQLCoreConverter|_later|_waited)\b.*' was never awaited", RuntimeWarning
+    )
     if sys.platform == "win32":
         asyncio.run(main())
     else:

@@ -30,6 +30,8 @@ ROOT = HERE.parents[1]
 LOGS = ROOT / "var" / "conformance"
 SHOWN = 12_000
 """Characters of a failing suite that are shown: the last ones."""
+NO_SERVER = {"CROSSDOCK": "-"}
+"""What a suite is told that starts a server of its own."""
 _COUNT = re.compile(r"^(?P<name>.+): (?P<passed>\d+) passed, (?P<failed>\d+) failed$")
 
 
@@ -37,6 +39,7 @@ _COUNT = re.compile(r"^(?P<name>.+): (?P<passed>\d+) passed, (?P<failed>\d+) fai
 class Suite:
     """`program`: a file for Node, or a module for Python. `least`: how many checks it has at least. `seconds`: how
     long it may take. `beside`: it asks the server nothing, or nothing that others could disturb, and runs beside them.
+    `alone`: it measures times, with a server of its own, when all others have ended.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Suite:
     least: int
     seconds: float = 120.0
     beside: bool = False
+    alone: bool = False
 
 
 SUITES = (
@@ -56,6 +60,7 @@ SUITES = (
     Suite("apollo-gateway", "apollo-gateway.mjs", 11),
     Suite("hive-gateway", "hive-gateway.mjs", 20),
     Suite("relay-runtime", "relay-runtime.mjs", 10),
+    Suite("root-fields", "tests.conformance.root_fields", 90),
     Suite("graphiql", "../../web/test/graphiql.mjs", 15),
     Suite("subgraph", "subgraph.mjs", 24, beside=True),
     Suite("composition", "composition.mjs", 10, beside=True),
@@ -63,6 +68,7 @@ SUITES = (
     Suite("graphql-eslint", "graphql-eslint.mjs", 25, beside=True),
     Suite("graphql-codegen", "graphql-codegen.mjs", 4, beside=True),
     Suite("graphql-inspector", "graphql-inspector.mjs", 12, beside=True),
+    Suite("attacks", "tests.conformance.attacks", 430, seconds=240, alone=True),
 )
 
 
@@ -195,15 +201,19 @@ def main(names: list[str]) -> int:
         # before the server starts, which serves what is built then; without it the suite fails by itself
         subprocess.run([sys.executable, str(ROOT / "web" / "build.py")], env=environ, check=False)
     started = time.monotonic()
-    with server() as addresses, ThreadPoolExecutor(2) as lanes:
-        more = {"PYTHON": sys.executable, "NODE": own, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
-        given = environ | addresses | more
+    more = {"PYTHON": sys.executable, "NODE": own, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    results: list[Result] = []
+    together = [suite for suite in chosen if not suite.alone]
+    if together:
+        with server() as addresses, ThreadPoolExecutor(2) as lanes:
+            given = environ | addresses | more
 
-        def lane(*, beside: bool) -> list[Result]:
-            return [_shown(run(suite, own, given)) for suite in chosen if suite.beside is beside]
+            def lane(*, beside: bool) -> list[Result]:
+                return [_shown(run(suite, own, given)) for suite in together if suite.beside is beside]
 
-        other = lanes.submit(lane, beside=True)
-        results = lane(beside=False) + other.result()
+            other = lanes.submit(lane, beside=True)
+            results = lane(beside=False) + other.result()
+    results += [_shown(run(suite, own, environ | NO_SERVER | more)) for suite in chosen if suite.alone]
     for each in results:
         if each.fault:
             print(each)

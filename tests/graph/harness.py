@@ -118,7 +118,7 @@ class Graph:
     async def data(self, document: str, **variables: Any) -> Any:
         """What a query without errors gives."""
         result = await self.ask(document, **variables)
-        assert result.errors is None
+        assert result.errors is None, [e.formatted for e in result.errors][:2]
         return result.data
 
     async def errors(self, document: str, **variables: Any) -> list[dict[str, Any]]:

@@ -44,6 +44,7 @@ from connectors.kit.outcomes import (
     request_id,
     retry_after,
 )
+from connectors.kit.pace import current_pace
 from connectors.kit.resilience import Breaker, LastGood, RateLimit
 from connectors.kit.services import Services, current_reading
 from connectors.kit.transport import (
@@ -196,6 +197,8 @@ class Api:
         flight.waiters += 1
         try:
             body, as_of = await asyncio.shield(flight.task)
+            if (pace := current_pace.get()) is not None:
+                await pace.breathe()  # all who share the call get its answer in the same moment
         except asyncio.CancelledError:
             flight.waiters -= 1
             task = asyncio.current_task()

@@ -36,8 +36,3 @@ class BoundedExecutor(Executor[Any]):
         if isinstance(raw_error, AnswerTooLong):
             raise raw_error
         super().handle_field_error(raw_error, return_type, field_details_list, path)
-
-
-def bounded(most: int) -> type[BoundedExecutor]:
-    """The executor whose answers have at most so many fields."""
-    return type("BoundedExecutor", (BoundedExecutor,), {"most": most})

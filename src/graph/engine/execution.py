@@ -12,12 +12,14 @@ from graphql import ExecutionResult, GraphQLError, OperationType, execute, locat
 from graphql.execution import create_source_event_stream, execute_subscription_event
 from graphql.pyutils import AwaitableOrValue
 
-from graph.engine.bounded import AnswerTooLong, bounded
+from connectors.kit.pace import paced
+from graph.engine.bounded import AnswerTooLong
 from graph.engine.documents import Documents, Operation, Prepared, RequestRefused, refusal
 from graph.engine.errors import Report, told
 from graph.engine.limits import Limits
+from graph.engine.pacing import executor_of
 from graph.engine.persisted import PersistedDocuments
-from graph.engine.pricing import Pricing
+from graph.engine.pricing import Pricing, check_values
 from graph.engine.reports import cost_of, explanation_of, plan_of
 from graph.engine.request import GraphQLRequest
 from graph.schema import Schema
@@ -75,7 +77,7 @@ class Engine:
         self._show_cost = show_cost
         self._persisted = persisted or PersistedDocuments()
         self._core = schema._schema
-        self._executor = bounded(limits.values)
+        self._executor = executor_of(limits.answer_fields)
         self._report = report
         self.documents = Documents(self._core, limits)
         self._pricing = Pricing(self._core, limits)
@@ -93,6 +95,7 @@ class Engine:
         prepared = await self.documents.prepare(text, introspection=context.introspection)
         self._persisted.proved(request, text)
         operation = prepared.operation(request.operation_name)
+        check_values(operation, request.variables, self.limits)
         self._pricing.price(prepared, operation, request.variables, context.sources)
         return prepared, operation
 
@@ -101,7 +104,7 @@ class Engine:
         if request.dry:
             return self._planned(request, prepared, operation, context)
         tally = self._tally(request, context)
-        with counting(tally):
+        with counting(tally), paced(context.pace):
             return await self._finished(
                 lambda: execute(
                     self._core,
@@ -147,7 +150,7 @@ class Engine:
             async with aclosing(source) as events:
                 while True:
                     tally = self._tally(request, context)
-                    with counting(tally):
+                    with counting(tally), paced(context.pace):
                         try:
                             event = await anext(events)
                         except StopAsyncIteration:
@@ -229,9 +232,9 @@ class Engine:
 
     def _too_much(self) -> GraphQLError:
         return GraphQLError(
-            f"the answer has more than {self.limits.values} fields, those of all list items counted; ask for fewer "
-            "rows, or for fewer joins",
-            extensions={"code": "ANSWER_LIMIT", "limit": self.limits.values},
+            f"the answer has more than {self.limits.answer_fields} fields, those of all list items counted; ask for "
+            "fewer rows, or for fewer joins",
+            extensions={"code": "ANSWER_LIMIT", "limit": self.limits.answer_fields},
         )
 
     def _answer(self, result: ExecutionResult, context: Context, extensions: dict[str, Any] | None) -> Answer:

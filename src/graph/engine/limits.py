@@ -63,12 +63,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Subscriptions of one caller that are open at once, on whatever connections."""
     batch: int = 10
     """Operations in one HTTP request."""
+    values: int = 10_000
+    """Values in the lists of an operation's variables: reading them takes time before any resolver can refuse them."""
     representations: int = 1_000
     """Representations in `_entities`."""
     cost: int = 500_000
     """Objects that an answer may have and fields that are used for it, weighted, before it runs: what memory and time
     it takes. Lists are taken to be as long as they usually are."""
-    values: int = 200_000
+    answer_fields: int = 200_000
     """Fields that an answer has, those of all list items counted, while it runs."""
     vendor_calls: int = 5_000
     """Calls that an operation can make to vendors: what it takes of their limits, and of those who share them."""

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from graphql import GraphQLSchema
+from graphql import GraphQLError, GraphQLSchema
 
 from graph.engine.cost import Cost, cost
-from graph.engine.documents import Operation, Prepared, refusal
+from graph.engine.documents import Operation, Prepared, RequestRefused, refusal
 from graph.engine.limits import LimitExceeded, Limits
 from graph.engine.prices import Prices
 from graph.engine.selections import Digest, Selections
@@ -122,6 +122,28 @@ class Pricing:
                 "limits",
                 operation.type.value,
             )
+
+
+def check_values(operation: Operation, variables: Mapping[str, Any], limits: Limits) -> None:
+    """Raises `RequestRefused` when the lists of the variables that the operation has are longer than the limit."""
+    names = (each.variable.name.value for each in operation.node.variable_definitions or ())
+    left: list[Any] = [variables[name] for name in names if name in variables]
+    found = 0
+    while left:
+        value = left.pop()
+        if isinstance(value, list):
+            found += len(value)
+            if found > limits.values:
+                message = (
+                    f"the variables have lists of {found:,} values; at most {limits.values:,} are read. Ask for less."
+                )
+                fault = GraphQLError(
+                    message, extensions={"code": "BAD_USER_INPUT", "limit": limits.values, "found": found}
+                )
+                raise RequestRefused([fault], "variables", operation.type.value)
+            left += value
+        elif isinstance(value, dict):
+            left += value.values()
 
 
 def _size(facts: Any) -> int:

@@ -31,6 +31,8 @@ from unified import ids
 
 Sets = tuple[SelectionSetNode, ...]
 _IDS = ("id", "ids")
+LONGEST_LIST = 2**31 - 1
+"""The largest `Int` of the specification: coercion refuses what is larger, and no price overflows before."""
 
 
 class Reference(NamedTuple):
@@ -166,11 +168,11 @@ class Selections:
             value = arguments.get(field.length_of)
             return len(value) if isinstance(value, tuple) else 1
         sizes = [
-            int(value)
+            int(min(max(value, 0), LONGEST_LIST))
             for name in field.slicing
             if isinstance(value := arguments.get(name), int | float) and not isinstance(value, bool)
         ]
-        return max(0, *sizes, 0) if sizes else field.size
+        return max(sizes) if sizes else field.size
 
     def _literal(self, node: ValueNode, name: str) -> Any:
         """The digest of a value in the document."""

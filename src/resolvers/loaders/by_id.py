@@ -24,7 +24,7 @@ class ById:
     """Made for one operation of a context."""
 
     def __init__(self, context: Context) -> None:
-        self.sources = context.sources
+        self.sources, self.pace = context.sources, context.pace
         self._passed: list[Sequence[Record]] = []
 
     def saw(self, rows: Sequence[Record]) -> None:

@@ -12,9 +12,11 @@ from functools import partial
 from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from aiodataloader import DataLoader
+from aiodataloader import DataLoader, dispatch_queue
+from aiodataloader import Loader as Wanted
 
 from connectors.kit.errors import ConnectorError, NotFound
+from connectors.kit.pace import Pace
 from connectors.kit.paging import blocks, pages
 from resolvers.sources import Asked, Handle, Sources, ask
 from resolvers.tally import Explanation, Needed, already, current_tally
@@ -58,11 +60,24 @@ class Found(dict[K, V | Exception], Generic[K, V]):
 class Loader(DataLoader[Any, Any], Generic[K, V]):
     """A DataLoader over a function that gives `Found`."""
 
-    def __init__(self, batch: Callable[[list[K]], Awaitable[Found[K, V]]], default: Any = None) -> None:
+    def __init__(
+        self, batch: Callable[[list[K]], Awaitable[Found[K, V]]], default: Any = None, pace: Pace | None = None
+    ) -> None:
+        """`pace`: of the operation. A batch waits until nothing of it waits for its turn, so that a list whose values
+        are completed in several rounds is asked for as one that is completed in one."""
         super().__init__()
-        self._batch, self._default = batch, default
+        self._batch, self._default, self._pace = batch, default, pace or Pace()
         self.failures: list[ConnectorError] = []
         """Of integrations whose rows are missing in what was loaded, until somebody tells them."""
+
+    def do_resolve_reject(self, key: K, future: "asyncio.Future[Any]") -> None:
+        self._queue.append(Wanted(key=key, future=future))
+        if len(self._queue) == 1:
+            self.loop.call_soon(asyncio.ensure_future, self._dispatch())
+
+    async def _dispatch(self) -> None:
+        await self._pace.settled()
+        dispatch_queue(self)
 
     async def batch_load_fn(self, keys: list[K]) -> list[Any]:
         found = await self._batch(keys)
@@ -78,9 +93,9 @@ class ExplainedLoader(Loader[K, V]):
     """Tells an explanation for which fields it asks."""
 
     def __init__(
-        self, batch: Callable[[list[K]], Awaitable[Found[K, V]]], default: Any, explanation: Explanation
+        self, batch: Callable[[list[K]], Awaitable[Found[K, V]]], default: Any, pace: Pace, explanation: Explanation
     ) -> None:
-        super().__init__(batch, default)
+        super().__init__(batch, default, pace)
         self._explanation, self._needed = explanation, Needed()
 
     def load(self, key: K) -> Any:
@@ -110,9 +125,9 @@ class Loads(Generic[K, V]):
         batch, tally = partial(self._batch, loaders), current_tally.get()
         made: Loader[K, V]
         if isinstance(tally, Explanation):
-            made = ExplainedLoader(batch, self._default, tally)
+            made = ExplainedLoader(batch, self._default, loaders.pace, tally)
         else:
-            made = Loader(batch, self._default)
+            made = Loader(batch, self._default, loaders.pace)
         loaders.__dict__[self._name] = made
         return made
 

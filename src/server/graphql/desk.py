@@ -10,6 +10,7 @@ import msgspec
 from graphql import OperationType
 from starlette.requests import HTTPConnection
 
+from connectors.kit.pace import Pace, Rounds
 from graph.engine.documents import Operation, Prepared
 from graph.engine.execution import Answer, Engine, GraphQLRequest, RequestRefused
 from graph.engine.tracing import FederatedTrace
@@ -21,7 +22,7 @@ from runtime.identity import Principal, Unauthenticated
 from server.answers import code_of, headers_of, status_of
 from server.expiry import expired_error, wait_until
 from server.graphql.body import Refused
-from server.graphql.callers import Callers
+from server.graphql.callers import Callers, caller_of
 from server.graphql.following import Following
 from server.guard import Guard, credentials_of
 
@@ -58,6 +59,7 @@ class Desk:
         self.callers = Callers(engine.limits.operations_per_caller, engine.limits.subscriptions_per_caller)
         self._organisations, self._live, self._cursor_key = organisations, live, cursor_key
         self._introspection, self._tracing, self._metrics = introspection, federated_tracing, metrics
+        self._rounds = Rounds()
         self.stopping = asyncio.Event()
 
     async def admit(self, connection: HTTPConnection) -> Principal:
@@ -78,6 +80,7 @@ class Desk:
             introspection=self._introspection,
             tracing=FederatedTrace() if traced and self._tracing else None,
             representations=self.engine.limits.representations,
+            pace=Pace(self._rounds, caller_of(principal)),
         )
 
     def open(self, principal: Principal, operation: Operation) -> AbstractContextManager[None]:

@@ -99,10 +99,16 @@ class _Session:
 
     async def _watch(self) -> None:
         """Ends a socket that does not say who asks, or whose credentials end."""
-        await self._endpoint.desk.clock.sleep(self._endpoint.init_seconds)
-        if not self._initialised:
-            raise Closing(4408, "Connection initialisation timeout")
-        await self._admitted.wait()
+        late = asyncio.ensure_future(self._endpoint.desk.clock.sleep(self._endpoint.init_seconds))
+        admitted = asyncio.ensure_future(self._admitted.wait())
+        try:
+            await asyncio.wait({late, admitted}, return_when=asyncio.FIRST_COMPLETED)
+            if not self._initialised:
+                raise Closing(4408, "Connection initialisation timeout")
+            await admitted
+        finally:
+            late.cancel()
+            admitted.cancel()
         assert self._principal is not None
         if self._principal.expires_at is None:
             await asyncio.Event().wait()

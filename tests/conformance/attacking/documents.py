@@ -235,8 +235,8 @@ table(
     {
         "first below zero": (_LIST, {"first": -1}, "BAD_USER_INPUT"),
         "first beyond its bound": (_LIST, {"first": 201}, "BAD_USER_INPUT"),
-        "first of 31 bits": (_LIST, {"first": 2_147_483_647}, "BAD_USER_INPUT"),
-        "first of 60 bits": (_LIST, {"first": 1 << 60}, "BAD_USER_INPUT"),
+        "first of 31 bits": (_LIST, {"first": 2_147_483_647}, "COST_LIMIT"),
+        "first of 60 bits": (_LIST, {"first": 1 << 60}, "COST_LIMIT"),
         "first a fraction": (_LIST, {"first": 1.5}, "BAD_USER_INPUT"),
         "first a text": (_LIST, {"first": "1"}, "BAD_USER_INPUT"),
         "first true": (_LIST, {"first": True}, "BAD_USER_INPUT"),

@@ -9,13 +9,17 @@ from tests.conformance.attacking.wire import Answer
 Attack = Callable[[Target], Awaitable[None]]
 ATTACKS: dict[str, Attack] = {}
 """By title, in their order."""
+PATIENT: set[str] = set()
+"""Titles of those that wait for the server's deadlines: they run side by side."""
 
 
-def attack(title: str) -> Callable[[Attack], Attack]:
+def attack(title: str, *, patient: bool = False) -> Callable[[Attack], Attack]:
     def register(run: Attack) -> Attack:
         if title in ATTACKS:
             raise ValueError(f"there are two attacks {title!r}")
         ATTACKS[title] = run
+        if patient:
+            PATIENT.add(title)
         return run
 
     return register

@@ -66,7 +66,7 @@ table(
 )  # fmt: skip
 
 
-@attack("webhook: a body that never comes")
+@attack("webhook: a body that never comes", patient=True)
 async def _(target: Target) -> None:
     async with await Line.open(target.port) as line:
         await line.send(request(path="/webhooks/uber", length="100"))

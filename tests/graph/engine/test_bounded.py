@@ -35,9 +35,9 @@ async def test_an_answer_may_be_as_long_as_the_limit_and_no_longer(graph: Graph)
     found = await graph.data(ORDERS)
     length = fields(found)
     assert length > 50
-    limited(graph, values=length)
+    limited(graph, answer_fields=length)
     assert await graph.data(ORDERS) == found
-    limited(graph, values=length - 1)
+    limited(graph, answer_fields=length - 1)
     answer = await graph.ask(ORDERS)
     assert answer.formatted() == {
         "errors": [
@@ -54,24 +54,24 @@ async def test_an_answer_may_be_as_long_as_the_limit_and_no_longer(graph: Graph)
 
 @pytest.mark.parametrize("most", [0, 1, 3, 10, 20, 40])
 async def test_wherever_it_is_reached_the_whole_operation_ends(graph: Graph, most: int) -> None:
-    limited(graph, values=most)
+    limited(graph, answer_fields=most)
     answer = await graph.ask(ORDERS)
     assert answer.data is None
     assert [error.extensions["code"] for error in answer.errors] == ["ANSWER_LIMIT"]
 
 
 async def test_what_is_answered_without_waiting_is_counted_too(graph: Graph) -> None:
-    limited(graph, values=2)
+    limited(graph, answer_fields=2)
     assert await graph.data("{ a: __typename b: __typename }") == {"a": "Query", "b": "Query"}
     assert (await graph.ask("{ a: __typename b: __typename c: __typename }")).data is None
 
 
 async def test_each_event_of_a_subscription_is_counted_by_itself(graph: Graph) -> None:
     graph.live.now = await fleet(graph, 2)
-    limited(graph, values=3)
+    limited(graph, answer_fields=3)
     async with aclosing(graph.follow("subscription { vehicleChanged { id name } }")) as answers:
         assert [(await anext(answers)).errors for _ in range(2)] == [None, None]
-    limited(graph, values=2)
+    limited(graph, answer_fields=2)
     async with aclosing(graph.follow("subscription { vehicleChanged { id name } }")) as answers:
         assert [(await anext(answers)).errors[0].extensions["code"] for _ in range(2)] == ["ANSWER_LIMIT"] * 2
 

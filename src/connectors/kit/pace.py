@@ -1,0 +1,138 @@
+"""That a large answer does not hold up the small ones of others: what takes time takes turns.
+
+All operations share one event loop. Each caller may read vendors' answers and complete values for so long in each round
+of it; what is left waits for a later round, behind what the same caller had waiting before. Who asks for little never
+waits for who asks for much.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+SLICE_SECONDS = 0.004
+"""Of each round of the event loop, how long one caller takes before the others have their turn."""
+ALONE_SECONDS = 0.02
+"""The same while nobody else has asked for anything lately: as long as a new caller may have to wait."""
+LATELY_SECONDS = 1.0
+TOGETHER = 32
+"""Values that are woken in one round. Those for which no time is left wait for the next one."""
+
+
+class Rounds:
+    """Of one event loop."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._began: dict[Hashable, float] = {}
+        self._waiting: dict[Hashable, deque[asyncio.Future[bool]]] = {}
+        self._lately: dict[Hashable, float] = {}
+        self._share = ALONE_SECONDS
+        self._scheduled = False
+
+    def over(self, caller: Hashable) -> bool:
+        """Whether the caller has had its share of this round; the first who asks begins it."""
+        began, now = self._began.get(caller), self._clock()
+        if began is not None:
+            return now - began > self._share
+        self._begin(caller, now)
+        return False
+
+    async def turn(self, caller: Hashable) -> None:
+        """Returns once a round has time left for the caller."""
+        again = False
+        while True:
+            turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            queue = self._waiting.setdefault(caller, deque())
+            self._schedule()
+            if again:
+                queue.appendleft(turn)
+            else:
+                queue.append(turn)
+            # the first of a round goes on in any case: others may have taken all of its time
+            if await turn or not self.over(caller):
+                return
+            again = True
+
+    def _begin(self, caller: Hashable, now: float) -> None:
+        self._schedule()
+        self._began[caller] = self._lately[caller] = now
+        if len(self._lately) > 1:
+            self._lately = {each: last for each, last in self._lately.items() if now - last < LATELY_SECONDS}
+        self._share = SLICE_SECONDS if len(self._lately) > 1 else ALONE_SECONDS
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._next)
+
+    def _next(self) -> None:
+        self._scheduled = False
+        self._began.clear()
+        for caller, queue in list(self._waiting.items()):
+            woken = 0
+            while queue and woken < TOGETHER:
+                turn = queue.popleft()
+                if not turn.done():  # who waited may be gone
+                    turn.set_result(not woken)
+                    woken += 1
+            if woken:
+                self._begin(caller, self._clock())
+            if not queue:
+                del self._waiting[caller]
+
+
+class Pace:
+    """Of one operation of a caller."""
+
+    def __init__(self, rounds: Rounds | None = None, caller: Hashable = None) -> None:
+        self._rounds, self._caller = rounds or Rounds(), caller
+        self._waiting = 0
+        self._settled: asyncio.Event | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether what comes next has to wait for its turn."""
+        return self._rounds.over(self._caller)
+
+    async def turn(self) -> None:
+        """Returns when it is the operation's turn again."""
+        self._waiting += 1
+        try:
+            await self._rounds.turn(self._caller)
+        finally:
+            self._waiting -= 1
+            if not self._waiting and self._settled is not None:
+                self._settled.set()
+                self._settled = None
+
+    async def breathe(self) -> None:
+        """Before what takes a while and belongs to no value that is waited for, such as reading a vendor's answer."""
+        if self.over:
+            await self._rounds.turn(self._caller)
+
+    async def settled(self) -> None:
+        """Returns when nothing of the operation waits for its turn: all that can be asked for at once is known."""
+        while self._waiting:
+            if self._settled is None:
+                self._settled = asyncio.Event()
+            await self._settled.wait()
+            # what has just gone on begins its own tasks in the next round, and those may ask in the one behind
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+
+current_pace: ContextVar[Pace | None] = ContextVar("pace", default=None)
+"""Of the operation that asks; null for what the server does by itself."""
+
+
+@contextmanager
+def paced(pace: Pace) -> Iterator[None]:
+    """Makes the pace current."""
+    token = current_pace.set(pace)
+    try:
+        yield
+    finally:
+        current_pace.reset(token)
