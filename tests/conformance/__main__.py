@@ -51,9 +51,9 @@ class Suite:
 
 
 SUITES = (
-    Suite("http-audits", "http-audits.mjs", 61),
-    Suite("graphql-ws", "graphql-ws.mjs", 48),
-    Suite("graphql-sse", "graphql-sse.mjs", 9),
+    Suite("http-audits", "http-audits.mjs", 90),
+    Suite("graphql-ws", "graphql-ws.mjs", 50),
+    Suite("graphql-sse", "graphql-sse.mjs", 10),
     Suite("apollo-client", "apollo-client.mjs", 8),
     Suite("urql", "urql.mjs", 6),
     Suite("gql", "tests.conformance.gql_client", 23),
@@ -62,7 +62,7 @@ SUITES = (
     Suite("relay-runtime", "relay-runtime.mjs", 10),
     Suite("root-fields", "tests.conformance.root_fields", 90),
     Suite("graphiql", "../../web/test/graphiql.mjs", 15),
-    Suite("subgraph", "subgraph.mjs", 24, beside=True),
+    Suite("subgraph", "subgraph.mjs", 26, beside=True),
     Suite("composition", "composition.mjs", 10, beside=True),
     Suite("relay-compiler", "relay-compiler.mjs", 7, beside=True),
     Suite("graphql-eslint", "graphql-eslint.mjs", 25, beside=True),
