@@ -26,6 +26,7 @@ from bench.processes import AROUND
 from bench.scene import Scene
 from tests.conformance.attacking import documents, http, pages, sockets  # noqa: F401 - each fills the list
 from tests.conformance.attacking.listing import ATTACKS, PATIENT
+from tests.conformance.attacking.ordinary import serve_ordinary
 from tests.conformance.attacking.target import NEIGHBOUR, OPERATOR, TOKEN_SECRET, Neighbour, Target, p99, target
 from tests.conformance.attacking.wire import SEEN, Line, request
 
@@ -48,12 +49,14 @@ _LEAKS = re.compile(
 
 @dataclass
 class Outcome:
-    """What was found. By attack: `worst` is how long the neighbour's questions waited that
-    waited too long, in seconds, `grown` by how many MiB the server grew."""
+    """What was found. Memory in MiB: `cold` of the server that has just started, `before` of one that has served what
+    its limits allow (`attacking.ordinary`), `after` of the same after the attacks. By attack: `worst` is how long the
+    neighbour's questions waited that waited too long, in seconds, `grown` by how many MiB the server grew."""
 
     faults: list[str] = field(default_factory=list)
     quiet: float = 0.0
     attacked: float = 0.0
+    cold: float = 0.0
     before: float = 0.0
     after: float = 0.0
     worst: dict[str, float] = field(default_factory=dict)
@@ -112,6 +115,8 @@ def measure(scene: Scene, titles: list[str]) -> Outcome:
     """Runs the attacks with a neighbour; raises `NotStarted` when the server dies."""
     found = Outcome()
     with target(scene) as attacked:
+        found.cold = attacked.memory
+        asyncio.run(serve_ordinary(attacked))
         neighbour = Neighbour(attacked)
         os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0) + 10)  # nobody is to wait for us
         began = time.monotonic()
@@ -158,7 +163,9 @@ def report(found: Outcome) -> None:
     for title, size in sorted(found.grown.items(), key=lambda each: -each[1])[:8]:
         print(f"    the server grows by {size:4.0f} MiB during {title}")
     print(f"    neighbour p99 {found.attacked * 1000:.1f} ms over {found.quiet * 1000:.1f} ms: {found.waits:.2f}")
-    print(f"    memory {found.after:.0f} MiB over {found.before:.0f} MiB: {found.memory:.2f}")
+    print(
+        f"    memory {found.after:.0f} MiB over {found.before:.0f} MiB: {found.memory:.2f} (started with {found.cold:.0f})"
+    )
 
 
 def main(arguments: list[str]) -> int:

@@ -410,12 +410,12 @@ async def _(target: Target) -> None:
         for n in range(50):
             await socket.say({"type": "subscribe", "id": str(n), "payload": {"query": VEHICLES}})
         for n in range(40):
-            await socket.say({"type": "subscribe", "id": f"q{n}", "payload": {"query": _LARGE}})
+            await socket.say({"type": "subscribe", "id": f"q{n}", "payload": {"query": LARGE}})
         await asyncio.sleep(3)
         assert target.memory - before < 40, f"{target.memory - before:.0f} MiB more"
 
 
-_LARGE = "{ orders(first: 50) { nodes { id number kind status partner lines { lineNumber itemNumber } } } }"
+LARGE = "{ orders(first: 50) { nodes { id number kind status partner lines { lineNumber itemNumber } } } }"
 
 
 def _unread(kind: str) -> Attack:
@@ -443,7 +443,7 @@ table("unread: 40 streams", {"SSE": "text/event-stream", "multipart": "multipart
 async def _(target: Target) -> None:
     before = target.memory
     lines = await asyncio.gather(*(Line.open(target.port) for _ in range(100)))
-    body = json.dumps({"query": _LARGE}).encode()
+    body = json.dumps({"query": LARGE}).encode()
     try:
         for line in lines:
             line.writer.transport.pause_reading()  # type: ignore[attr-defined]
