@@ -60,7 +60,7 @@ SUITES = (
     Suite("apollo-gateway", "apollo-gateway.mjs", 11),
     Suite("hive-gateway", "hive-gateway.mjs", 20),
     Suite("relay-runtime", "relay-runtime.mjs", 10),
-    Suite("root-fields", "tests.conformance.root_fields", 90),
+    Suite("root-fields", "tests.conformance.root_fields", 46, seconds=240),
     Suite("graphiql", "../../web/test/graphiql.mjs", 15),
     Suite("subgraph", "subgraph.mjs", 26, beside=True),
     Suite("composition", "composition.mjs", 10, beside=True),
