@@ -117,6 +117,7 @@ class LimitsSettings(_Table, frozen=True, kw_only=True):
     subscriptions_per_socket: Count = 100
     subscriptions_per_caller: Count = 200
     batch: Count = 10
+    values: Count = 10_000
     representations: Count = 1_000
     cost: Count = 150_000
     vendor_calls: Count = 5_000
