@@ -20,7 +20,7 @@ class PacedExecutor(Executor[Any]):
         complete_results: list[Any],
         item_type: GraphQLOutputType,
         field_details_list: Any,
-        info: GraphQLResolveInfo,
+        info: "GraphQLResolveInfo[Any]",
         item_path: Path,
         position_context: Any,
     ) -> bool:
@@ -39,7 +39,7 @@ class PacedExecutor(Executor[Any]):
         self,
         return_type: GraphQLOutputType,
         field_details_list: Any,
-        info: GraphQLResolveInfo,
+        info: "GraphQLResolveInfo[Any]",
         path: Path,
         result: Any,
         position_context: Any,
