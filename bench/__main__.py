@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import bench.aemp
+import bench.attacks
 import bench.cot
 import bench.federated
 import bench.gt02

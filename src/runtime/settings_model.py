@@ -118,9 +118,9 @@ class LimitsSettings(_Table, frozen=True, kw_only=True):
     subscriptions_per_socket: Count = 100
     subscriptions_per_caller: Count = 200
     batch: Count = 10
+    values: Count = 10_000
     representations: Count = 1_000
     cost: Count = 500_000
-    values: Count = 10_000
     answer_fields: Count = 200_000
     vendor_calls: Count = 5_000
 

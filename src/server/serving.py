@@ -17,6 +17,7 @@ from runtime.settings import ServerSettings, Settings
 from runtime.store import StoreDown
 from runtime.telemetry import Log
 from server.app import Parts
+from server.memory import tidy
 from server.protocols import Connections, protocols
 
 GRACE_SECONDS = 2.0
@@ -130,7 +131,11 @@ async def serve(application: Starlette, settings: Settings, *, log: Log, ready: 
                     await asyncio.sleep(0.01)
                 if server.started:
                     ready(address)
-                await serving
+                tidying = asyncio.create_task(tidy())
+                try:
+                    await serving
+                finally:
+                    tidying.cancel()
                 log.info("server.stopping")
         except StoreDown as down:
             raise CannotServe(_no_store(settings, down)) from None

@@ -1,11 +1,14 @@
 """What a query costs: the calls to each vendor, exactly, and why they cannot be fewer."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from itertools import count
 from math import ceil
 from typing import Any
 
 import pytest
 
+from connectors.kit.pace import Pace, Rounds
 from tests.graph.harness import Graph, graph_over_the_sandbox
 from unified.ids import encode
 
@@ -24,6 +27,30 @@ def stock_pages(balances: Any, warehouses: tuple[str, ...]) -> int:
     """Pages of the stock of one system: all products go in one condition, the rows come in pages."""
     rows = {each["id"] for each in balances if each["warehouse"] in warehouses}
     return ceil(len(rows) / SAP_PAGE)
+
+
+async def test_values_that_take_turns_are_asked_for_as_ever(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list whose values are completed in many rounds of the loop leads to the same calls, and to the same answer."""
+    query = "{ orders(first: 50) { nodes { number lines { item { number } } vehicle { name } } } }"
+    await graph.data(query)
+    graph.forget()
+    expected, calls = await graph.data(query), graph.calls()
+    graph.forget()
+    moments, turns = count(step=1), 0
+
+    class Hurried(Pace):
+        async def turn(self) -> None:
+            nonlocal turns
+            turns += 1
+            await super().turn()
+
+    context = graph.context
+    monkeypatch.setattr(
+        graph, "context", lambda: replace(context(), pace=Hurried(Rounds(lambda: float(next(moments))), "caller"))
+    )
+    assert await graph.data(query) == expected
+    assert graph.calls() == calls
+    assert turns > 100
 
 
 async def test_fifty_orders_with_items_structures_stock_everywhere_and_vehicles(graph: Graph) -> None:

@@ -87,8 +87,8 @@ async def test_when_all_is_well(tmp_path: Path, stand_ins: tuple[str, dict[str, 
         "ok    the schema is shown (introspection)",
         "ok    an operation ([limits]): characters 100,000, tokens 4,000, depth 16, introspection_depth 20, "
         "aliases 100, root_fields 20, fields 1,500, overlaps 10,000, errors 50, seconds 30, operations_per_caller 50, "
-        "subscriptions_per_socket 100, subscriptions_per_caller 200, batch 10, representations 1,000, cost 500,000, "
-        "values 10,000, answer_fields 200,000, vendor_calls 5,000",
+        "subscriptions_per_socket 100, subscriptions_per_caller 200, batch 10, values 10,000, representations 1,000, "
+        "cost 500,000, answer_fields 200,000, vendor_calls 5,000",
     ]
     first, second = found.section("Integrations")
     assert first.startswith("ok    fleet (Traccar): Traccar 6.14.5 (")

@@ -145,6 +145,17 @@ async def test_who_says_who_it_is_is_not_closed_later(server: Served) -> None:
 # --- credentials that end
 
 
+async def test_a_token_that_expires_at_once_is_not_good_until_the_connection_would_have_timed_out(
+    server: Served,
+) -> None:
+    async with connected(server, **bearer(token(NOW + timedelta(seconds=2)))) as socket:
+        await socket.say(type="ping")
+        assert await socket.hear() == {"type": "pong"}
+        await eventually(lambda: server.clock.sleepers)
+        server.clock.go_on(2)
+        assert await socket.end() == (4403, "Forbidden: your credentials have expired")
+
+
 async def test_a_token_that_expires_ends_its_operations_and_the_socket(server: Served) -> None:
     tasks = len(asyncio.all_tasks())
     async with connected(server, **bearer(token(NOW + timedelta(seconds=7_200)))) as socket:

@@ -17,6 +17,9 @@ SLICE_SECONDS = 0.004
 ALONE_SECONDS = 0.02
 """The same while nobody else has asked for anything lately: as long as a new caller may have to wait."""
 LATELY_SECONDS = 1.0
+REST = 1.0
+"""How long a caller who took all of its share rests while there are others, over the time that it took: what they do
+passes through the loop many times, and each time behind a full share would add up."""
 TOGETHER = 32
 """Values that are woken in one round. Those for which no time is left wait for the next one."""
 
@@ -29,16 +32,24 @@ class Rounds:
         self._began: dict[Hashable, float] = {}
         self._waiting: dict[Hashable, deque[asyncio.Future[bool]]] = {}
         self._lately: dict[Hashable, float] = {}
+        self._rests: dict[Hashable, float] = {}
+        self._full: set[Hashable] = set()
         self._share = ALONE_SECONDS
-        self._scheduled = False
+        self._scheduled, self._pruned = False, 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     def over(self, caller: Hashable) -> bool:
         """Whether the caller has had its share of this round; the first who asks begins it."""
         began, now = self._began.get(caller), self._clock()
-        if began is not None:
-            return now - began > self._share
-        self._begin(caller, now)
-        return False
+        if began is None:
+            if self._rests.get(caller, 0.0) > now:
+                return True
+            self._begin(caller, now)
+            return False
+        if now - began <= self._share:
+            return False
+        self._full.add(caller)
+        return True
 
     async def turn(self, caller: Hashable) -> None:
         """Returns once a round has time left for the caller."""
@@ -59,8 +70,9 @@ class Rounds:
     def _begin(self, caller: Hashable, now: float) -> None:
         self._schedule()
         self._began[caller] = self._lately[caller] = now
-        if len(self._lately) > 1:
+        if now - self._pruned > LATELY_SECONDS / 4:
             self._lately = {each: last for each, last in self._lately.items() if now - last < LATELY_SECONDS}
+            self._pruned = now
         self._share = SLICE_SECONDS if len(self._lately) > 1 else ALONE_SECONDS
 
     def _schedule(self) -> None:
@@ -68,10 +80,24 @@ class Rounds:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._next)
 
+    def _rested(self) -> None:
+        self._timer = None
+        self._schedule()
+
     def _next(self) -> None:
         self._scheduled = False
+        now = self._clock()
+        self._rests = {caller: until for caller, until in self._rests.items() if until > now}
+        if len(self._lately) > 1:
+            self._rests |= {caller: now + (now - self._began[caller]) * REST for caller in self._full}
+        self._full.clear()
         self._began.clear()
+        resting = [until for caller, until in self._rests.items() if caller in self._waiting]
+        if resting and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(min(resting) - now, self._rested)
         for caller, queue in list(self._waiting.items()):
+            if caller in self._rests:
+                continue
             woken = 0
             while queue and woken < TOGETHER:
                 turn = queue.popleft()

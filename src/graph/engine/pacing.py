@@ -20,7 +20,7 @@ class PacedExecutor(BoundedExecutor):
         complete_results: list[Any],
         item_type: GraphQLOutputType,
         field_details_list: Any,
-        info: GraphQLResolveInfo[Any],
+        info: "GraphQLResolveInfo[Any]",
         item_path: Path,
         position_context: Any,
     ) -> bool:
@@ -39,7 +39,7 @@ class PacedExecutor(BoundedExecutor):
         self,
         return_type: GraphQLOutputType,
         field_details_list: Any,
-        info: GraphQLResolveInfo[Any],
+        info: "GraphQLResolveInfo[Any]",
         path: Path,
         result: Any,
         position_context: Any,

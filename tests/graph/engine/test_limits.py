@@ -7,6 +7,7 @@ import pytest
 from graphql import parse
 
 from graph.engine.limits import LimitExceeded, Limits, Measures, check, measure
+from tests.graph.harness import graph_over_the_sandbox
 
 
 def size(document: str) -> Measures:
@@ -70,3 +71,19 @@ def test_what_is_over_a_limit_is_refused_with_limit_and_value(
     (allowed,) = limits.values()
     assert caught.value.extensions == {"code": code, "limit": allowed, "found": found}
     check(size(document), Limits(**dict.fromkeys(limits, found)))
+
+
+@pytest.mark.parametrize("number", [2**31, 10**400, 1e308])
+async def test_a_number_beyond_all_bounds_is_refused_by_its_price_and_breaks_nothing(number: float) -> None:
+    async with graph_over_the_sandbox() as graph:
+        errors = await graph.errors("query($n: Int!) { orders(first: $n) { nodes { id } } }", n=number)
+    assert errors[0]["extensions"]["code"] in ("COST_LIMIT", "VENDOR_CALL_LIMIT")
+
+
+async def test_lists_of_variables_are_counted_before_they_are_read() -> None:
+    query = "query($ids: [ID!]!) { nodes(ids: $ids) { id } }"
+    async with graph_over_the_sandbox() as graph:
+        [error] = await graph.errors(query, ids=["x"] * 10_001)
+        assert error["extensions"] == {"code": "BAD_USER_INPUT", "limit": 10_000, "found": 10_001}
+        [error] = await graph.errors(query, ids=["x"] * 10_000, unused=["x"] * 50_000)
+        assert "100" in error["message"]
