@@ -163,7 +163,8 @@ def report(found: Outcome) -> None:
     for title, size in sorted(found.grown.items(), key=lambda each: -each[1])[:8]:
         print(f"    the server grows by {size:4.0f} MiB during {title}")
     print(
-        f"    neighbour p99 {found.attacked * 1000:.1f} ms over {found.quiet * 1000:.1f} ms: {found.waits:.2f} (target {WAITS:g})"
+        f"    neighbour p99 {found.attacked * 1000:.1f} ms over {found.quiet * 1000:.1f} ms: {found.waits:.2f} "
+        f"(target {WAITS:g})"
     )
     print(f"    memory {found.after:.0f} MiB over {found.before:.0f} MiB: {found.memory:.2f} (target {MEMORY:g})")
     print(f"    memory {found.cold:.0f} MiB at the start, before anything was served")
