@@ -13,7 +13,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-LOOK_SECONDS = 10.0
+LOOK_SECONDS = 30.0
+"""Not more often: after a flood it holds up everybody for a moment."""
 GROWN = 1.05
 """Over what was resident after the last time, from which on it is collected."""
 _STATM = Path("/proc/self/statm")
@@ -29,7 +30,8 @@ def resident() -> int | None:
 
 
 def give_back() -> None:
-    """Frees what hangs together in circles, and returns what is free to the system. Takes some ten milliseconds."""
+    """Frees what hangs together in circles, and returns what is free to the system. After a flood
+    it takes some hundred milliseconds, else some ten."""
     gc.collect()
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library than glibc

@@ -20,6 +20,8 @@ LATELY_SECONDS = 1.0
 REST = 1.0
 """How long a caller who took all of its share rests while there are others, over the time that it took: what they do
 passes through the loop many times, and each time behind a full share would add up."""
+LONGEST_REST = 0.02
+"""Seconds: a round may have been long for reasons that are not the caller's."""
 TOGETHER = 32
 """Values that are woken in one round. Those for which no time is left wait for the next one."""
 
@@ -89,7 +91,8 @@ class Rounds:
         now = self._clock()
         self._rests = {caller: until for caller, until in self._rests.items() if until > now}
         if len(self._lately) > 1:
-            self._rests |= {caller: now + (now - self._began[caller]) * REST for caller in self._full}
+            took = {caller: now - self._began[caller] for caller in self._full}
+            self._rests |= {caller: now + min(seconds * REST, LONGEST_REST) for caller, seconds in took.items()}
         self._full.clear()
         self._began.clear()
         resting = [until for caller, until in self._rests.items() if caller in self._waiting]
