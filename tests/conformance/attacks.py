@@ -23,6 +23,8 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import itertools
+
 from bench.processes import AROUND
 from bench.scene import Scene
 from tests.conformance.attacking import documents, http, pages, sockets  # noqa: F401 - each fills the list
@@ -159,9 +161,7 @@ def quiet(waits: list[tuple[float, float]], began: float, end: float) -> float:
     """The p99 before the attacks: the middle one of some windows, so that one moment in which the machine had something
     else to do, or the server gave memory back, does not pass for what is usual."""
     edges = [began + (end - began) * step / WINDOWS for step in range(WINDOWS + 1)]
-    return median(
-        p99([wait for due, wait in waits if one <= due < other]) for one, other in zip(edges, edges[1:], strict=False)
-    )
+    return median(p99([wait for due, wait in waits if one <= due < other]) for one, other in itertools.pairwise(edges))
 
 
 def _leaks() -> list[str]:
