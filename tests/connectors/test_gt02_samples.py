@@ -354,6 +354,7 @@ def test_decode_says_where_the_fault_is() -> None:
         "kind": "Error",
         "code": "ERR_INVALID_RESPONSE",
         "message": "there is no whole GT02 or GT06 frame in it",
+        "hint": "It is cut off or damaged there, or of another kind (see --list).",
         "path": "$",
     }
 

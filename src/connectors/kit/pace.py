@@ -22,6 +22,8 @@ REST = 1.0
 passes through the loop many times, and each time behind a full share would add up."""
 LONGEST_REST = 0.02
 """Seconds: a round may have been long for reasons that are not the caller's."""
+NESTED = 8
+"""Rounds after which the values of lists within lists have asked for what they need."""
 TOGETHER = 32
 """Values that are woken in one round. Those for which no time is left wait for the next one."""
 
@@ -126,16 +128,24 @@ class Pace:
         """Whether what comes next has to wait for its turn."""
         return self._rounds.over(self._caller)
 
+    def expect(self) -> None:
+        """Something is put off that will wait for its turn: it counts from now on, not from when it begins to wait."""
+        self._waiting += 1
+
+    def met(self) -> None:
+        """What was expected has had its turn, or will not want one."""
+        self._waiting -= 1
+        if not self._waiting and self._settled is not None:
+            self._settled.set()
+            self._settled = None
+
     async def turn(self) -> None:
         """Returns when it is the operation's turn again."""
-        self._waiting += 1
+        self.expect()
         try:
             await self._rounds.turn(self._caller)
         finally:
-            self._waiting -= 1
-            if not self._waiting and self._settled is not None:
-                self._settled.set()
-                self._settled = None
+            self.met()
 
     async def breathe(self) -> None:
         """Before what takes a while and belongs to no value that is waited for, such as reading a vendor's answer."""
@@ -148,9 +158,9 @@ class Pace:
             if self._settled is None:
                 self._settled = asyncio.Event()
             await self._settled.wait()
-            # what has just gone on begins its own tasks in the next round, and those may ask in the one behind
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
+            # what has just gone on begins tasks in the next round, these for their own lists in the one behind, ...
+            for _ in range(NESTED):
+                await asyncio.sleep(0)
 
 
 current_pace: ContextVar[Pace | None] = ContextVar("pace", default=None)

@@ -1,6 +1,6 @@
 """Execution that lets others have their turn: see `connectors.kit.pace`."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Generator
 from typing import Any
 
 from graphql import GraphQLOutputType, GraphQLResolveInfo
@@ -27,7 +27,7 @@ class PacedExecutor(BoundedExecutor):
         pace: Pace = self.context_value.pace
         if pace.over:
             later = self.complete_awaitable_list_item_value(
-                _later(pace, item), item_type, field_details_list, info, item_path, position_context
+                _Later(pace, item), item_type, field_details_list, info, item_path, position_context
             )
             complete_results.append(later)
             return True
@@ -59,9 +59,28 @@ def executor_of(most: int) -> type[PacedExecutor]:
     return type("BoundedExecutor", (PacedExecutor,), {"most": most})
 
 
-async def _later(pace: Pace, item: Any) -> Any:
-    await pace.turn()
-    return item
+class _Later:
+    """An item that comes when it is its turn; or never, where the execution ends before."""
+
+    __slots__ = ("_expected", "_item", "_pace")
+
+    def __init__(self, pace: Pace, item: Any) -> None:
+        self._pace, self._item, self._expected = pace, item, True
+        pace.expect()
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        try:
+            yield from self._pace.turn().__await__()
+        finally:
+            self._met()
+        return self._item
+
+    def _met(self) -> None:
+        if self._expected:
+            self._expected = False
+            self._pace.met()
+
+    __del__ = _met
 
 
 async def _waited(pace: Pace, result: Awaitable[Any]) -> Any:
