@@ -101,18 +101,21 @@ class Engine:
         if request.dry:
             return self._planned(request, prepared, operation, context)
         tally = self._tally(request, context)
-        with counting(tally), paced(context.pace):
-            running = execute(
-                self._core,
-                prepared.document,
-                context_value=context,
-                variable_values=request.variables,
-                operation_name=operation.name,
-                middleware=None if context.tracing is None else context.tracing.middleware,
-                executor_class=PacedExecutor,
-                hide_suggestions=not context.introspection,
-            )
-            return await self._finished(running, request, prepared, operation, context, tally)
+        try:
+            with counting(tally), paced(context.pace):
+                running = execute(
+                    self._core,
+                    prepared.document,
+                    context_value=context,
+                    variable_values=request.variables,
+                    operation_name=operation.name,
+                    middleware=None if context.tracing is None else context.tracing.middleware,
+                    executor_class=PacedExecutor,
+                    hide_suggestions=not context.introspection,
+                )
+                return await self._finished(running, request, prepared, operation, context, tally)
+        finally:
+            context.forget()
 
     async def stream(
         self, request: GraphQLRequest, prepared: Prepared, operation: Operation, context: Context
@@ -151,6 +154,8 @@ class Engine:
                     yield answer
         except Exception as fault:  # noqa: BLE001 - the source of the events failed: told as a field's failure is
             yield Answer(errors=[self._broken(fault, operation)], executed=False)
+        finally:
+            context.forget()
 
     async def _finished(
         self,
