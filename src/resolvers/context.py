@@ -76,8 +76,15 @@ class Context:
 
     def renew(self) -> None:
         """Forgets what was loaded: the next event must see the world as it is then."""
-        self._loaders = None
+        self.forget()
         self.problems = []
+
+    def forget(self) -> None:
+        """Lets go of what was loaded: what executes an operation hangs together in circles, in which it would stay
+        until the collector comes by."""
+        if self._loaders is not None:
+            self._loaders.forget()
+            self._loaders = None
 
     def note(self, error: ConnectorError, path: Sequence[str | int] | None = None) -> None:
         """Keeps a failure once per operation, integration and code, with the first path in the answer that met it."""

@@ -70,7 +70,11 @@ class Page:
         self._rows, self._before, self._key, self._digest = rows, before, key, digest
         self.sources, self.total_count = reports, total
         self._more, self._after = more, after
-        self.edges = [Edge(record, index, self) for index, (_, record, _) in enumerate(rows)]
+
+    @property
+    def edges(self) -> list[Edge]:
+        """Made when they are asked for: they lead back to the page, and such circles wait for the collector."""
+        return [Edge(record, index, self) for index, (_, record, _) in enumerate(self._rows)]
 
     @property
     def nodes(self) -> list[Record]:

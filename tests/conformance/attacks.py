@@ -18,12 +18,12 @@ import re
 import sys
 import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import itertools
 
 from bench.processes import AROUND
 from bench.scene import Scene
@@ -161,7 +161,7 @@ def quiet(waits: list[tuple[float, float]], began: float, end: float) -> float:
     """The p99 before the attacks: the middle one of some windows, so that one moment in which the machine had something
     else to do, or the server gave memory back, does not pass for what is usual."""
     edges = [began + (end - began) * step / WINDOWS for step in range(WINDOWS + 1)]
-    return median(p99([wait for due, wait in waits if one <= due < other]) for one, other in itertools.pairwise(edges))
+    return median(p99([wait for due, wait in waits if one <= due < other]) for one, other in pairwise(edges))
 
 
 def _leaks() -> list[str]:

@@ -1,6 +1,9 @@
 """What a query costs: the calls to each vendor, exactly, and why they cannot be fewer."""
 
+import asyncio
+import gc
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import replace
 from itertools import count
 from math import ceil
@@ -9,6 +12,8 @@ from typing import Any
 import pytest
 
 from connectors.kit.pace import Pace, Rounds
+from resolvers.fanout import Edge, Page
+from resolvers.loaders import Loader
 from tests.graph.harness import Graph, graph_over_the_sandbox
 from unified.ids import encode
 
@@ -294,3 +299,33 @@ async def test_aliases_and_repeated_keys_cost_nothing_more(graph: Graph) -> None
     data = await graph.data(f"{{ {asked} }}")
     assert [each["callsign"] for each in data.values()] == [unit.callsign] * 10
     assert graph.calls_by_path() == {"tak cot": 1}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ orders(first: 50) { nodes { id lines { item { number } } vehicle { name } } } }",
+        "{ orders(first: 50) { edges { cursor node { id } } } }",
+        "subscription { vehicleChanged { id item: name } }",
+    ],
+)
+async def test_what_an_operation_has_read_is_gone_with_it(graph: Graph, query: str) -> None:
+    """Not when the collector comes by: after a flood, it would stop everything for as long as half a second."""
+
+    async def once() -> None:
+        async with aclosing(graph.follow(query)) as answers:
+            assert (await anext(answers)).errors is None
+
+    def living() -> int:
+        return sum(isinstance(each, Edge | Page | Loader) for each in gc.get_objects())
+
+    await once()
+    gc.collect()
+    before = living()
+    gc.disable()
+    try:
+        await once()
+        await asyncio.sleep(0)
+        assert living() == before
+    finally:
+        gc.enable()

@@ -104,24 +104,27 @@ class Engine:
         if request.dry:
             return self._planned(request, prepared, operation, context)
         tally = self._tally(request, context)
-        with counting(tally), paced(context.pace):
-            return await self._finished(
-                lambda: execute(
-                    self._core,
-                    prepared.document,
-                    context_value=context,
-                    variable_values=request.variables,
-                    operation_name=operation.name,
-                    middleware=None if context.tracing is None else context.tracing.middleware,
-                    hide_suggestions=not context.introspection,
-                    executor_class=self._executor,
-                ),
-                request,
-                prepared,
-                operation,
-                context,
-                tally,
-            )
+        try:
+            with counting(tally), paced(context.pace):
+                return await self._finished(
+                    lambda: execute(
+                        self._core,
+                        prepared.document,
+                        context_value=context,
+                        variable_values=request.variables,
+                        operation_name=operation.name,
+                        middleware=None if context.tracing is None else context.tracing.middleware,
+                        hide_suggestions=not context.introspection,
+                        executor_class=self._executor,
+                    ),
+                    request,
+                    prepared,
+                    operation,
+                    context,
+                    tally,
+                )
+        finally:
+            context.forget()
 
     async def stream(
         self, request: GraphQLRequest, prepared: Prepared, operation: Operation, context: Context
@@ -166,6 +169,8 @@ class Engine:
                     yield answer
         except Exception as fault:  # noqa: BLE001 - the source of the events failed: told as a field's failure is
             yield Answer(errors=[self._broken(fault, operation)], executed=False)
+        finally:
+            context.forget()
 
     async def _finished(
         self,

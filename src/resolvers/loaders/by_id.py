@@ -5,7 +5,7 @@ from typing import Any
 
 from connectors.kit.protocols import LISTINGS
 from resolvers.context import Context
-from resolvers.loaders.loader import Found, Loads, at_home
+from resolvers.loaders.loader import Found, Loader, Loads, at_home
 from unified import ids
 from unified.ids import GlobalId
 from unified.records import Kind, Record
@@ -26,6 +26,13 @@ class ById:
     def __init__(self, context: Context) -> None:
         self.sources, self.pace = context.sources, context.pace
         self._passed: list[Sequence[Record]] = []
+
+    def forget(self) -> None:
+        """Lets go of the loaders, which know these, and of what was seen."""
+        for name, each in list(vars(self).items()):
+            if isinstance(each, Loader):
+                del self.__dict__[name]
+        self._passed.clear()
 
     def saw(self, rows: Sequence[Record]) -> None:
         """Rows that a list of this operation showed: the crosswalk learns of them, joins need not read them again."""
