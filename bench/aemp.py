@@ -1,10 +1,9 @@
 """ISO 15143-3: how fast pages of a fleet are decoded beside a plain parse of the same bytes.
 
-`python -m bench.aemp` measures these figures alone.
+`python -m bench aemp` measures these figures alone.
 """
 
 import gc
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from lxml import etree
 
-from bench.figures import FIGURES, Measured, Target, figure
+from bench.figures import Measured, Target, figure
 from connectors.kit.integration import Origin
 from connectors.minestar import answers, mapping
 from connectors.minestar.settings import Settings
@@ -147,18 +146,3 @@ def machine_records(_scene: "Scene | None") -> Measured:
     gc.collect()
     assert recorded() == MACHINES
     return Measured(tuple(_per_second(recorded) * MACHINES / 1_000 for _ in range(ROUNDS)), max)
-
-
-def main() -> int:
-    missed = 0
-    for name, each in FIGURES.items():
-        if name.startswith("aemp."):
-            value = each.measure(None).value  # type: ignore[arg-type]
-            verdict = each.verdict(value)
-            print(f"{name:<24} {value:>10.3g} {each.unit:<6} {each.target.text if each.target else '-':>10} {verdict}")
-            missed += verdict == "MISSED"
-    return 1 if missed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

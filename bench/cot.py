@@ -1,10 +1,9 @@
 """Cursor on Target: how fast events are decoded beside a plain parse of the same bytes.
 
-`python -m bench.cot` measures these figures alone.
+`python -m bench cot` measures these figures alone.
 """
 
 import gc
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from xml.etree import ElementTree
 
 from lxml import etree
 
-from bench.figures import FIGURES, Measured, Target, figure
+from bench.figures import Measured, Target, figure
 from connectors.c4isr import cot, decoders
 from connectors.c4isr.stream import Framing
 from connectors.kit.integration import Origin
@@ -130,18 +129,3 @@ def event_records(_scene: "Scene | None") -> Measured:
     gc.collect()
     assert recorded() >= len(EVENTS)
     return Measured(tuple(_per_second(recorded) / 1_000 for _ in range(ROUNDS)), max)
-
-
-def main() -> int:
-    missed = 0
-    for name, each in FIGURES.items():
-        if name.startswith("cot."):
-            value = each.measure(None).value  # type: ignore[arg-type]
-            verdict = each.verdict(value)
-            print(f"{name:<24} {value:>10.3g} {each.unit:<6} {each.target.text if each.target else '-':>10} {verdict}")
-            missed += verdict == "MISSED"
-    return 1 if missed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

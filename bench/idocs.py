@@ -1,6 +1,6 @@
 """IDoc packages of 1,000 documents: how fast they are cut and read beside a plain parse, and in how much memory.
 
-`python -m bench.idocs` measures these figures alone.
+`python -m bench idocs` measures these figures alone.
 """
 
 import gc
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from lxml import etree
 
-from bench.figures import FIGURES, Measured, Target, at_most, figure
+from bench.figures import Measured, Target, at_most, figure
 from connectors.kit.integration import Origin
 from connectors.sap_erp.idoc import mapping, segments
 from connectors.sap_erp.idoc.package import Package
@@ -149,18 +149,3 @@ def memory(scene: "Scene") -> Measured:
         )  # fmt: skip
         rounds.append(int(done.stdout) / 1024)
     return Measured(tuple(rounds))
-
-
-def main() -> int:
-    missed = False
-    for name, each in FIGURES.items():
-        if name.startswith("idocs."):
-            value = each.measure(None).value  # type: ignore[arg-type]
-            verdict = each.verdict(value)
-            missed |= verdict == "MISSED"
-            print(f"{name:<24} {value:>10.3g} {each.unit:<6} {each.target.text if each.target else '-':>10} {verdict}")
-    return 1 if missed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,17 +1,16 @@
 """MTConnect: how fast samples are decoded beside a plain parse of the same bytes.
 
-`python -m bench.mtconnect` measures these figures alone.
+`python -m bench mtconnect` measures these figures alone.
 """
 
 import gc
-import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from lxml import etree
 
-from bench.figures import FIGURES, Measured, Target, figure
+from bench.figures import Measured, Target, figure
 from connectors.equipment.mtconnect.merge import Merged
 from connectors.equipment.mtconnect.payloads import document
 from connectors.equipment.mtconnect.wire import Streams
@@ -106,18 +105,3 @@ def decoding(_scene: "Scene | None") -> Measured:
 @figure("mtconnect.observations", unit="k/s", baseline="thousand observations decoded per CPU second")
 def observations(_scene: "Scene | None") -> Measured:
     return Measured(tuple(_per_second(decoded) * OBSERVATIONS / 1_000 for _ in range(ROUNDS)), max)
-
-
-def main() -> int:
-    missed = 0
-    for name, each in FIGURES.items():
-        if name.startswith("mtconnect."):
-            value = each.measure(None).value  # type: ignore[arg-type]
-            verdict = each.verdict(value)
-            print(f"{name:<24} {value:>10.3g} {each.unit:<6} {each.target.text if each.target else '-':>10} {verdict}")
-            missed += verdict == "MISSED"
-    return 1 if missed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -169,7 +169,7 @@ def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
     # a client that goes ends its operation; what graphql-core had begun of it is not worth a line in the log
     warnings.filterwarnings(
-        "ignore", r"coroutine '(\w*Executor|GraphQLCoreConverter|_later|_waited)\b.*' was never awaited", RuntimeWarning
+        "ignore", r"coroutine '(\w*Executor|GraphQLCoreConverter|_waited)\b.*' was never awaited", RuntimeWarning
     )
     if sys.platform == "win32":
         asyncio.run(main())
